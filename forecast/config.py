@@ -1,0 +1,113 @@
+"""The settings of a forecaster: one typed object per thing, each field documented once.
+
+Fields left at None are set from the data by `auto.resolve`; what was decided is saved with the model.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from forecast.errors import ParameterError, Problem
+
+Fraction = Annotated[float, Gt(0), Lt(1)]
+QUANTILE_LEVELS = (0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975)
+LONGEST_HORIZON = 10_000  # steps; beyond it a direct forecast says nothing
+
+
+class Config(BaseModel):
+    """A settings object: unknown names are refused, values never change once made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def build(cls, **settings: Any) -> Self:
+        """Make one from keyword arguments.
+
+        Raises:
+            ParameterError: Names every wrong setting, with what was expected.
+        """
+        try:
+            return cls(**settings)
+        except ValidationError as error:
+            raise ParameterError([_problem(one) for one in error.errors(include_url=False)]) from None
+
+
+class NetworkConfig(Config):
+    """The network. Networks differ in their encoder alone."""
+
+    kind: Literal["feedforward", "rnn", "gru", "lstm"] = Field("lstm", description="the encoder")
+    hidden_size: Annotated[int, Ge(1), Le(4096)] = Field(128, description="units of the encoder's state")
+    num_layers: Annotated[int, Ge(1), Le(16)] = Field(1, description="layers of the encoder")
+    dropout: Annotated[float, Ge(0), Lt(1)] = Field(0.1, description="share of units dropped in training")
+    patch_length: Annotated[int, Ge(1)] | None = Field(
+        None, description="steps of history read at once; 1 is the textbook network, by default a short season"
+    )
+    scaling: Literal["standard", "mean-abs"] = Field("standard", description="what each window is scaled by")
+    shortcut: Annotated[int, Ge(0)] | None = Field(
+        None,
+        description="the network's output is added to the values this many steps (a season) before; 1 adds to the "
+        "last value, 0 to the window's mean, by default the season that alone forecasts best",
+    )
+
+
+class TrainingConfig(Config):
+    """How the network is trained."""
+
+    batch_size: Annotated[int, Ge(1)] = Field(256, description="windows in a batch")
+    max_epochs: Annotated[int, Ge(1)] = Field(24, description="epochs at the most")
+    batches_per_epoch: Annotated[int, Ge(1)] = Field(40, description="batches between two validations")
+    max_minutes: Annotated[float, Gt(0)] | None = Field(None, description="stop after this long, fully annealed")
+    learning_rate: Annotated[float, Gt(0), Le(1)] = Field(2e-3, description="peak of the one-cycle schedule")
+    weight_decay: Annotated[float, Ge(0)] = Field(1e-2, description="AdamW's decoupled weight decay")
+    gradient_clip: Annotated[float, Gt(0)] = Field(1.0, description="largest norm of the gradient")
+    calendar_dropout: Annotated[float, Ge(0), Lt(1)] = Field(
+        0.1, description="share of training windows without calendar, so that undated series can be forecast too"
+    )
+    patience: Annotated[int, Ge(1)] = Field(10, description="epochs without a better validation loss before stopping")
+    validation_windows: Annotated[int, Ge(1)] | None = Field(
+        None, description="windows at each series' end kept for validation, by default enough for a steady loss"
+    )
+    seed: Annotated[int, Ge(0), Lt(2**32)] = Field(0, description="same seed, data and machine: same weights")
+
+
+class ForecasterConfig(Config):
+    """Everything that makes a forecaster, before and after the data was seen."""
+
+    prediction_length: Annotated[int, Ge(1), Le(LONGEST_HORIZON)] = Field(description="steps to forecast")
+    context_length: Annotated[int, Ge(1)] | None = Field(
+        None, description="steps of history read, by default two long seasons"
+    )
+    quantile_levels: tuple[Fraction, ...] = Field(QUANTILE_LEVELS, description="levels trained, ascending")
+    network: NetworkConfig = NetworkConfig()
+    training: TrainingConfig = TrainingConfig()
+    frequency: str | None = Field(None, description="the series' frequency, from the data")
+    minimum_history: Annotated[int, Ge(1)] | None = Field(
+        None, description="values a series must have, by default a short season"
+    )
+    nonnegative: bool | None = Field(
+        None, description="whether series without negative values get forecasts without, by default as the data are"
+    )
+
+    @model_validator(mode="after")
+    def _cross_check(self) -> Self:
+        levels = self.quantile_levels
+        if list(levels) != sorted(set(levels)) or 0.5 not in levels:
+            raise ValueError("quantile_levels must ascend and hold 0.5")
+        patch, context = self.network.patch_length, self.context_length
+        if patch and context and context % patch:
+            raise ValueError(f"context_length={context} is not a multiple of network.patch_length={patch}")
+        if self.network.shortcut and context and self.network.shortcut > context:
+            raise ValueError(f"network.shortcut={self.network.shortcut} lies before the context of {context} steps")
+        return self
+
+
+def _problem(error: Any) -> Problem:
+    """A pydantic error in this library's words."""
+    path = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return Problem(f"there is no setting {path!r}", "see `forecast train --help` for those there are", field=path)
+    if error["type"] == "value_error":
+        return Problem(str(error["ctx"]["error"]), "change one of the two", field=path or None)
+    found = "" if error["type"] == "missing" else f", got {str(error['input'])[:60]!r}"
+    return Problem(f"{path}: {error['msg'][0].lower()}{error['msg'][1:]}{found}", field=path)

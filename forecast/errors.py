@@ -1,0 +1,116 @@
+"""What can go wrong, as one small tree.
+
+    ForecastError
+    ├── DataError             the series given cannot be used
+    ├── ParameterError        an option or an argument cannot be used
+    ├── ModelError            a saved model cannot be used
+    │   ├── ModelNotFound     there is none under that name
+    │   └── ModelDamaged      its files are missing, altered or do not fit together
+    └── RegistryUnavailable   the tracking store or model registry does not answer
+
+    DataWarning               the series can be used; something about them is worth knowing
+
+Every error carries a `code` (short, stable, for programs) and `problems` (for people): what was
+found, where, and what to do about it. All but the last branch are the caller's to mend.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+PROBLEMS_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with the input.
+
+    Attributes:
+        detail: What was found and what was expected, as one sentence.
+        hint: What to do about it.
+        item_id: The series concerned, where it is one.
+        field: The column or option concerned: "target", "timestamp", "prediction_length", ...
+    """
+
+    detail: str
+    hint: str = ""
+    item_id: str | None = None
+    field: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.detail}; {self.hint}" if self.hint else self.detail
+
+
+class ForecastError(Exception):
+    """The root of the tree; its message lists the first problems."""
+
+    code: str = "forecast-error"
+
+    def __init__(self, problems: Sequence[Problem] | Problem) -> None:
+        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        lines = [str(problem) for problem in self.problems[:PROBLEMS_SHOWN]]
+        if len(self.problems) > PROBLEMS_SHOWN:
+            lines.append(f"... and {len(self.problems) - PROBLEMS_SHOWN} more")
+        super().__init__("\n".join(lines))
+
+
+class DataError(ForecastError, ValueError):
+    """The series given cannot be used. `code` says which check they failed."""
+
+    CODES: ClassVar[dict[str, str]] = {
+        "no-such-file": "No such file",
+        "unreadable-file": "Unreadable file",
+        "missing-column": "Missing column",
+        "empty-table": "Empty table",
+        "bad-item-id": "Bad item id",
+        "bad-timestamp": "Bad timestamp",
+        "bad-target": "Target is not a number",
+        "infinite-value": "Infinite value",
+        "value-too-large": "Value too large",
+        "all-missing": "All values missing",
+        "duplicate-timestamps": "Duplicate timestamps",
+        "mixed-frequencies": "Mixed frequencies",
+        "irregular-timestamps": "Irregular timestamps",
+        "unknown-frequency": "Frequency cannot be told",
+        "frequency-mismatch": "Frequency does not fit the model",
+        "too-sparse": "Too few values on the time grid",
+        "series-too-short": "Series too short",
+    }
+
+    def __init__(self, code: str, problems: Sequence[Problem] | Problem) -> None:
+        super().__init__(problems)
+        self.code = code
+
+
+class ParameterError(ForecastError, ValueError):
+    """An option or an argument cannot be used."""
+
+    code = "bad-parameter"
+
+
+class ModelError(ForecastError):
+    """A saved model cannot be used."""
+
+    code = "model-error"
+
+
+class ModelNotFound(ModelError):
+    """There is no model under that name."""
+
+    code = "model-not-found"
+
+
+class ModelDamaged(ModelError):
+    """A saved model's files are missing, altered, or do not fit together."""
+
+    code = "model-damaged"
+
+
+class RegistryUnavailable(ForecastError):
+    """The tracking store or model registry does not answer."""
+
+    code = "registry-unavailable"
+
+
+class DataWarning(UserWarning):
+    """The series can be used; something about them is worth knowing."""

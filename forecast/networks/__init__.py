@@ -1,0 +1,5 @@
+"""Networks: one shared frame, one encoder per architecture. They know nothing of Lightning."""
+
+from forecast.networks.network import Frame, Network
+
+__all__ = ["Frame", "Network"]

@@ -1,0 +1,94 @@
+"""The whole network, of which an architecture is one part: scaler, patches, encoder, head, shortcut."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from forecast.config import ForecasterConfig, NetworkConfig
+from forecast.networks.feedforward import FeedforwardEncoder
+from forecast.networks.recurrent import RecurrentEncoder
+from forecast.networks.shortcut import seasonal_shortcut
+from forecast.outputs import QuantileHead
+from forecast.scaling import window_scale
+
+
+class Frame(NamedTuple):
+    """What a network's output is measured from: `forecast = base + size * output`.
+
+    Attributes:
+        base: `(B, H)` the shortcut, in the units of the data.
+        size: `(B, 1)` the window's scale; 0 where there is nothing to learn from it.
+    """
+
+    base: Tensor
+    size: Tensor
+
+
+class Network(nn.Module):
+    """A window of history in, quantiles of the future out, both in the units of the data.
+
+    The context is scaled, cut into patches (each its values, its mask and its known features), encoded
+    into one vector, and decoded at once for all steps ahead, together with what is known of them. The
+    result is added to the seasonal shortcut, so that an untrained network is seasonal naive.
+
+    Args:
+        config: A resolved configuration: context, patch and shortcut lengths are set.
+        known_size: Features K known for every step, past and future.
+    """
+
+    def __init__(self, config: ForecasterConfig, known_size: int) -> None:
+        super().__init__()
+        network = config.network
+        self.context_length = config.context_length or 0
+        self.patch_length = network.patch_length or 1
+        self.prediction_length = config.prediction_length
+        self.shortcut = network.shortcut or 0
+        self.scaling = network.scaling
+        self.nonnegative = bool(config.nonnegative)
+        num_patches = self.context_length // self.patch_length
+        self.encoder = _encoder(network, num_patches, self.patch_length * (2 + known_size))
+        future = self.prediction_length * (1 + known_size)
+        self.decoder = nn.Sequential(nn.Linear(network.hidden_size + future, network.hidden_size), nn.ReLU())
+        self.head = QuantileHead(network.hidden_size, self.prediction_length, config.quantile_levels)
+
+    def forward(self, context: Tensor, observed: Tensor, known: Tensor) -> Tensor:
+        """Forecast.
+
+        Args:
+            context: `(B, L)` values; what stands where nothing was observed has no effect.
+            observed: `(B, L)` mask.
+            known: `(B, L+H, K)` features known for past and future.
+
+        Returns:
+            `(B, H, Q)` quantiles, never crossing.
+        """
+        output, frame = self.scaled(context, observed, known)
+        quantiles = frame.base.unsqueeze(-1) + output * frame.size.unsqueeze(-1)
+        if self.nonnegative:
+            positive = (context.masked_fill(~observed, 0) >= 0).all(1).view(-1, 1, 1)
+            quantiles = torch.where(positive, quantiles.clamp(min=0), quantiles)
+        return quantiles
+
+    def scaled(self, context: Tensor, observed: Tensor, known: Tensor) -> tuple[Tensor, Frame]:
+        """The same before it is put back into the units of the data: `(B, H, Q)` and its frame."""
+        context = context.masked_fill(~observed, 0)
+        scale = window_scale(context, observed, self.scaling)
+        base = seasonal_shortcut(context, observed, self.shortcut, self.prediction_length, scale.loc)
+        code = self.encoder(self._patches(scale.apply(context) * observed, observed, known))
+        future = torch.cat((scale.apply(base), known[:, self.context_length :].flatten(1)), dim=1)
+        output: Tensor = self.head(self.decoder(torch.cat((code, future), dim=1)))
+        return output, Frame(base, scale.size)
+
+    def _patches(self, values: Tensor, observed: Tensor, known: Tensor) -> Tensor:
+        """`(B, N, P * (2 + K))`: each patch's values, mask and known features."""
+        length = self.patch_length
+        parts = (values.unsqueeze(-1), observed.unsqueeze(-1).to(values.dtype), known[:, : self.context_length])
+        return torch.cat(parts, dim=-1).unflatten(1, (-1, length)).flatten(2)
+
+
+def _encoder(config: NetworkConfig, num_patches: int, patch_size: int) -> nn.Module:
+    """The part in which architectures differ: `(B, N, F) -> (B, D)`."""
+    if config.kind == "feedforward":
+        return FeedforwardEncoder(num_patches, patch_size, config.hidden_size, config.num_layers, config.dropout)
+    return RecurrentEncoder(config.kind, patch_size, config.hidden_size, config.num_layers, config.dropout)

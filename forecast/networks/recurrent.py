@@ -1,0 +1,56 @@
+"""Recurrent encoders: the plain tanh RNN (Elman 1990), GRU (Cho et al. 2014), LSTM (Hochreiter and
+Schmidhuber 1997), one step of the recurrence per patch."""
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+
+
+class RecurrentEncoder(nn.Module):
+    """Patches are embedded, then read one after the other; the last hidden state is the code.
+
+    Args:
+        kind: "rnn", "gru" or "lstm".
+        patch_size: Features F of a patch.
+        hidden_size: Units D of the state.
+        num_layers: Stacked recurrences.
+        dropout: Share of units dropped between them and at the end.
+    """
+
+    def __init__(
+        self, kind: Literal["rnn", "gru", "lstm"], patch_size: int, hidden_size: int, num_layers: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.Linear(patch_size, hidden_size)
+        self.recurrence = CELLS[kind](
+            hidden_size, hidden_size, num_layers, dropout=dropout if num_layers > 1 else 0.0, batch_first=True
+        )
+        self.dropout = nn.Dropout(dropout)
+        _initialise(self.recurrence)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """`(B, N, F) -> (B, D)`."""
+        states, _ = self.recurrence(self.embedding(patches))  # (B, N, D)
+        code: Tensor = self.dropout(states[:, -1])
+        return code
+
+
+def _initialise(recurrence: nn.RNNBase) -> None:
+    """Weights that let gradients pass from the start.
+
+    Each gate's recurrent matrix is orthogonal (Saxe et al. 2014), and an LSTM's forget gates start
+    open, at a bias of 1 in all (Jozefowicz et al. 2015).
+    """
+    size = recurrence.hidden_size
+    for name, parameter in recurrence.named_parameters():
+        if name.startswith("weight_hh"):
+            for gate in parameter.data.split(size):
+                nn.init.orthogonal_(gate)
+        elif name.startswith("weight_ih"):
+            nn.init.xavier_uniform_(parameter)
+        else:
+            nn.init.zeros_(parameter)
+            if isinstance(recurrence, nn.LSTM) and name.startswith("bias_ih"):
+                nn.init.ones_(parameter.data[size : 2 * size])

@@ -1,0 +1,57 @@
+"""Scaling of each window by itself: one network for series of very different size, exactly invertible.
+
+A scale is found from the observed part of the context only, never from what is to be forecast.
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+Scaling = Literal["standard", "mean-abs"]
+
+# A standard deviation below this share of the largest value is rounding error of 32-bit floats.
+SMALLEST_DEVIATION = 1e-6
+
+
+class Scale(NamedTuple):
+    """Location and size of each window.
+
+    Attributes:
+        loc: `(B, 1)` the mean, or 0 for "mean-abs".
+        size: `(B, 1)` the standard deviation, or the mean absolute value. 0 for a window with nothing
+            to scale: a constant (or all-zero) one, or one without any value.
+    """
+
+    loc: Tensor
+    size: Tensor
+
+    def apply(self, values: Tensor) -> Tensor:
+        """Values `(B, T)` in units of the window; 0 where the size is 0."""
+        flat = self.size == 0
+        return ((values - self.loc) / self.size.masked_fill(flat, 1)).masked_fill(flat, 0)
+
+    def invert(self, scaled: Tensor) -> Tensor:
+        """Back to the units of the data: `(B, T)`."""
+        return self.loc + scaled * self.size
+
+
+def window_scale(context: Tensor, observed: Tensor, scaling: Scaling) -> Scale:
+    """Find the scale of each window.
+
+    Args:
+        context: `(B, L)` values, of any size from 1e-30 to 1e30; what is not observed must be 0.
+        observed: `(B, L)` mask.
+        scaling: "standard" (mean and standard deviation) or "mean-abs".
+
+    Returns:
+        The scale. Sums are taken in units of the largest value, so that squares neither overflow nor vanish.
+    """
+    count = observed.sum(1, keepdim=True).clamp(min=1)
+    peak = context.abs().amax(1, keepdim=True)
+    relative = context / peak.masked_fill(peak == 0, 1)
+    if scaling == "mean-abs":
+        return Scale(torch.zeros_like(peak), peak * relative.abs().sum(1, keepdim=True) / count)
+    mean = relative.sum(1, keepdim=True) / count
+    deviation = ((relative - mean) * observed).square().sum(1, keepdim=True).div(count).sqrt()
+    return Scale(peak * mean, peak * deviation.masked_fill(deviation < SMALLEST_DEVIATION, 0))

@@ -1,0 +1,245 @@
+"""The front door: one validated, regular table of series from whatever pandas gives.
+
+This is the single place where series are checked. `read_series` takes frames and files, `lay_out`
+the same columns as arrays (the service); both end in the same checks, in this order:
+
+1. every row has an item id, an ISO 8601 or pandas timestamp (or a step number) and a number or nothing
+   as its target; no value is infinite or beyond 1e37;
+2. no series holds a timestamp twice; rows may come in any order;
+3. all series lie on one time grid, whose frequency is given or found; gaps become missing values;
+4. every series has at least one value.
+"""
+
+import warnings
+from datetime import timedelta, tzinfo
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from forecast.calendar import DAY, HOUR, Frequency, Ints, Irregularity, Times, infer_frequency
+from forecast.columns import LARGEST, Columns, Names, read_columns
+from forecast.errors import PROBLEMS_SHOWN, DataError, DataWarning, Problem
+from forecast.table import SeriesTable
+
+SPARSEST = 100  # steps of the grid for each value that is there
+
+
+def read_series(
+    data: pd.DataFrame | pd.Series | str | Path,
+    *,
+    item_id: str | None = None,
+    timestamp: str | None = None,
+    target: str | None = None,
+    freq: str | None = None,
+) -> SeriesTable:
+    """Check series and put them on a regular time grid.
+
+    Args:
+        data: A long frame (`item_id, timestamp, target`; `unique_id, ds, y` are recognised), a wide
+            frame with a DatetimeIndex and a column per series, one `pd.Series`, or the path of a
+            Parquet or CSV file that holds a long table. Without an item id column the table is one series.
+        item_id: Name of the column with the series' names.
+        timestamp: Name of the column with the times; integers count steps.
+        target: Name of the column with the values.
+        freq: pandas' alias of the frequency; found from the timestamps when left out.
+
+    Returns:
+        The table. Missing values and gaps are masked, and a `DataWarning` tells of them.
+
+    Raises:
+        DataError: The series cannot be used; names the item, the place and what to do.
+        ParameterError: `freq` is not a frequency.
+    """
+    table = lay_out(read_columns(data, Names(item_id, timestamp, target)), Frequency.parse(freq) if freq else None)
+    missing = table.missing()
+    if missing.any():
+        worst = int(np.argmax(missing))
+        warnings.warn(
+            f"{int((missing > 0).sum())} of {len(table)} series have missing values, "
+            f"{int(missing.sum())} of {int(table.lengths.sum())} steps in all "
+            f"({table.item_ids[worst]!r} most, {int(missing[worst])}); they are masked, not filled in",
+            DataWarning,
+            stacklevel=2,
+        )
+    return table
+
+
+def lay_out(columns: Columns, frequency: Frequency | None = None) -> SeriesTable:
+    """Check columns and lay them out on the grid.
+
+    Args:
+        columns: One entry a row, in any order.
+        frequency: The grid; found from the times when left out.
+
+    Raises:
+        DataError: As `read_series`.
+    """
+    item_ids, target = columns.item_ids, columns.target
+    _check_values(columns)
+    codes, times = columns.codes, columns.times
+    if not _is_sorted(codes, times):
+        order = np.lexsort((times, codes))
+        codes, times, target = codes[order], times[order], target[order]
+    counts = np.bincount(codes, minlength=len(item_ids)).astype(np.int64)
+    first = np.concatenate(([0], np.cumsum(counts)[:-1])).astype(np.int64)
+    _check_duplicates(item_ids, codes, times, columns.tz)
+
+    wall_clock = _counts_days(times, first, frequency, columns.tz)
+    if wall_clock:
+        times = pd.DatetimeIndex(times).tz_localize("UTC").tz_convert(columns.tz).tz_localize(None).to_numpy()
+    if frequency is None:
+        found = infer_frequency(times, first)
+        if isinstance(found, Irregularity):
+            raise _irregular(found, item_ids, times, first, counts)
+        frequency = found
+    starts = times[first]
+    positions, on_grid = frequency.positions(np.repeat(starts, counts), times)
+    if not on_grid.all():
+        series = int(codes[np.argmin(on_grid)])
+        raise _irregular(Irregularity("uneven", series, frequency), item_ids, times, first, counts)
+    del on_grid
+
+    lengths = positions[first + counts - 1] + 1
+    _check_sparse(item_ids, lengths, counts, frequency)
+    offsets = np.concatenate(([0], np.cumsum(lengths)[:-1])).astype(np.int64)
+    if lengths.sum() == len(target):
+        values = target.astype(np.float32)
+    else:
+        values = np.full(lengths.sum(), np.nan, np.float32)
+        positions += np.repeat(offsets, counts)
+        values[positions] = target
+    observed = ~np.isnan(values)
+    values[~observed] = 0
+    table = SeriesTable(item_ids, values, observed, offsets, lengths, starts, frequency, columns.tz, wall_clock)
+    _check_observed(table)
+    return table
+
+
+def _check_values(columns: Columns) -> None:
+    peak = np.nanmax(np.abs(columns.target), initial=0)
+    if not peak > LARGEST:
+        return
+    code, word = ("infinite-value", "infinite") if np.isinf(peak) else ("value-too-large", f"beyond {LARGEST:.0e}")
+    bad = np.flatnonzero(np.isinf(columns.target) if np.isinf(peak) else np.abs(columns.target) > LARGEST)
+    problems = [
+        Problem(
+            f"{columns.item_ids[columns.codes[row]]!r} has the value {columns.target[row]:g} at "
+            f"{_show(columns.times[row], columns.tz)}, which is {word}",
+            "send a number, or nothing where it is missing",
+            str(columns.item_ids[columns.codes[row]]),
+            "target",
+        )
+        for row in bad[: PROBLEMS_SHOWN + 1]
+    ]
+    raise DataError(code, problems)
+
+
+def _is_sorted(codes: Ints, times: Times) -> bool:
+    same = codes[1:] == codes[:-1]
+    return bool(((codes[1:] > codes[:-1]) | (same & (times[1:] >= times[:-1]))).all())
+
+
+def _check_duplicates(item_ids: npt.NDArray[np.object_], codes: Ints, times: Times, tz: tzinfo | None) -> None:
+    twice = np.flatnonzero((codes[1:] == codes[:-1]) & (times[1:] == times[:-1]))
+    if not len(twice):
+        return
+    series, at, count = np.unique(codes[twice], return_index=True, return_counts=True)
+    problems = [
+        Problem(
+            f"{item_ids[code]!r} has the timestamp {_show(times[twice[row]], tz)} more than once"
+            + (f" ({n} such timestamps)" if n > 1 else ""),
+            "keep one value per time; local times repeat an hour when clocks go back: send them with their UTC offset",
+            str(item_ids[code]),
+            "timestamp",
+        )
+        for code, row, n in zip(series[:100], at[:100], count[:100], strict=True)
+    ]
+    raise DataError("duplicate-timestamps", problems)
+
+
+def _counts_days(times: Times, first: Ints, frequency: Frequency | None, tz: tzinfo | None) -> bool:
+    """Whether the grid follows local clocks: zoned series of a day's step or more."""
+    if tz is None or tz.utcoffset(None) == timedelta(0):
+        return False
+    if frequency is not None:
+        return frequency.kind != "fixed" or frequency.size % DAY == 0
+    distances = np.diff(times).astype(np.int64)
+    distances = np.delete(distances, first[1:] - 1)
+    return bool(len(distances) and distances.min() >= 23 * HOUR)
+
+
+def _irregular(
+    found: Irregularity, item_ids: npt.NDArray[np.object_], times: Times, first: Ints, counts: Ints
+) -> DataError:
+    """The error for series without a common grid."""
+    item_id = str(item_ids[found.series])
+    if found.reason == "unknown" or found.frequency is None:
+        return DataError(
+            "unknown-frequency",
+            Problem("no series has two values, so the frequency cannot be told", "pass freq=...", item_id, "timestamp"),
+        )
+    if found.reason == "mixed":
+        return DataError(
+            "mixed-frequencies",
+            Problem(
+                f"{item_id!r} steps by {found.other}, most other series by {found.frequency}",
+                f"forecast them apart, or pass freq='{found.frequency}' if {item_id!r} only has gaps",
+                item_id,
+                "timestamp",
+            ),
+        )
+    own = times[first[found.series] : first[found.series] + counts[found.series]]
+    distances = np.diff(own).astype(np.int64)
+    sizes, number = np.unique(distances, return_counts=True)
+    usual = int(sizes[np.argmax(number)]) if len(sizes) else 0
+    step = Frequency.of("fixed", usual) if own.dtype.kind == "M" and usual and number.max() > 1 else found.frequency
+    positions, on_grid = step.positions(own[:1], own)
+    where = own[np.argmin(on_grid)] if not on_grid.all() else own[-1]
+    return DataError(
+        "irregular-timestamps",
+        Problem(
+            f"{item_id!r} has the timestamp {_show(where)}, which is off its grid of {step} from {_show(own[0])}",
+            "resample the series to regular times (pandas.DataFrame.resample), or pass the right freq=...",
+            item_id,
+            "timestamp",
+        ),
+    )
+
+
+def _check_sparse(item_ids: npt.NDArray[np.object_], lengths: Ints, counts: Ints, frequency: Frequency) -> None:
+    if lengths.sum() <= SPARSEST * counts.sum() + 1000:
+        return
+    worst = int(np.argmax(lengths - counts * SPARSEST))
+    raise DataError(
+        "too-sparse",
+        Problem(
+            f"{item_ids[worst]!r} spans {int(lengths[worst])} steps of {frequency} but has only {int(counts[worst])} values",
+            "look for a wrong date, or pass a longer freq=...",
+            str(item_ids[worst]),
+            "timestamp",
+        ),
+    )
+
+
+def _check_observed(table: SeriesTable) -> None:
+    empty = np.flatnonzero(table.missing() == table.lengths)
+    if len(empty):
+        problems = [
+            Problem(
+                f"{table.item_ids[series]!r} has no value at all: all {int(table.lengths[series])} are missing",
+                "send at least one value, or leave the series out",
+                str(table.item_ids[series]),
+                "target",
+            )
+            for series in empty[:100]
+        ]
+        raise DataError("all-missing", problems)
+
+
+def _show(time: np.datetime64 | np.int64, tz: tzinfo | None = None) -> str:
+    if not isinstance(time, np.datetime64):
+        return f"step {time}"
+    stamp = pd.Timestamp(time)
+    return str(stamp.tz_localize("UTC").tz_convert(tz) if tz is not None else stamp)

@@ -1,0 +1,141 @@
+"""The table of series that everything inside works on: flat arrays, no Python object per series."""
+
+from dataclasses import dataclass, replace
+from datetime import tzinfo
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from forecast.calendar import Frequency, Ints, Times
+
+
+@dataclass(frozen=True)
+class SeriesTable:
+    """N validated series on one regular time grid.
+
+    Attributes:
+        item_ids: `(N,)` names, in the order of their first appearance.
+        values: `(P,)` float32, all series one after the other; 0 where nothing was observed.
+        observed: `(P,)` whether a value was observed.
+        offsets: `(N,)` where each series begins in `values`.
+        lengths: `(N,)` steps in each series, gaps included.
+        starts: `(N,)` time of each series' first step, on the grid's clock.
+        frequency: The grid.
+        tz: The zone that times came in and go out in; None for times without a zone.
+        wall_clock: Whether the grid's clock shows local time (daily data and coarser) rather than UTC.
+            Means something only with a zone.
+    """
+
+    item_ids: npt.NDArray[np.object_]
+    values: npt.NDArray[np.float32]
+    observed: npt.NDArray[np.bool_]
+    offsets: Ints
+    lengths: Ints
+    starts: Times
+    frequency: Frequency
+    tz: tzinfo | None = None
+    wall_clock: bool = False
+
+    def __len__(self) -> int:
+        return len(self.item_ids)
+
+    def __repr__(self) -> str:
+        return (
+            f"SeriesTable({len(self)} series, {int(self.lengths.sum())} steps of {self.frequency}, "
+            f"{int(self.observed.sum())} observed)"
+        )
+
+    def drop_last(self, steps: int) -> Self:
+        """The same series without their last `steps` steps; those that would be empty are left out.
+
+        Shares the values: nothing is copied.
+        """
+        lengths = self.lengths - steps
+        keep = lengths > 0
+        return replace(
+            self,
+            item_ids=self.item_ids[keep],
+            offsets=self.offsets[keep],
+            lengths=lengths[keep],
+            starts=self.starts[keep],
+        )
+
+    def keep_last(self, steps: int) -> Self:
+        """The same series cut to their last `steps` steps, sharing the values."""
+        dropped = np.maximum(self.lengths - steps, 0)
+        return replace(
+            self,
+            offsets=self.offsets + dropped,
+            lengths=self.lengths - dropped,
+            starts=self.frequency.advance(self.starts, dropped),
+        )
+
+    def select(self, index: Ints | npt.NDArray[np.bool_]) -> Self:
+        """The series at `index`, sharing the values."""
+        return replace(
+            self,
+            item_ids=self.item_ids[index],
+            offsets=self.offsets[index],
+            lengths=self.lengths[index],
+            starts=self.starts[index],
+        )
+
+    def times(self, positions: Ints) -> Times:
+        """Times on the grid's clock.
+
+        Args:
+            positions: `(N, H)` steps after each series' start.
+
+        Returns:
+            `(N, H)` times.
+        """
+        return self.frequency.advance(self.starts[:, None], positions)
+
+    def local(self, times: Times) -> Times:
+        """Grid times as a clock on the wall shows them: what calendar features are made of."""
+        if self.tz is None or self.wall_clock or times.dtype.kind != "M":
+            return times
+        utc = pd.DatetimeIndex(times.ravel()).tz_localize("UTC")
+        wall = utc.tz_convert(self.tz).tz_localize(None).to_numpy().astype("M8[us]")
+        return wall.reshape(times.shape)
+
+    def timestamps(self, times: Times) -> pd.Index:
+        """Grid times as callers sent them: in their zone, or plain steps counted on."""
+        if times.dtype.kind != "M":
+            return pd.Index(times.ravel())
+        index = pd.DatetimeIndex(times.ravel())
+        if self.tz is None:
+            return index
+        if self.wall_clock:
+            # A midnight that a clock change skips is moved on; of two, the first is meant.
+            twice = np.ones(len(index), bool)
+            return index.tz_localize(self.tz, nonexistent="shift_forward", ambiguous=twice)
+        return index.tz_localize("UTC").tz_convert(self.tz)
+
+    def missing(self) -> Ints:
+        """`(N,)` how many steps of each series hold no value."""
+        seen = np.concatenate(([0], np.cumsum(self.observed)))
+        return self.lengths - (seen[self.offsets + self.lengths] - seen[self.offsets])
+
+    def warnings(self, series: int) -> list[str]:
+        """What the caller should know of one series before trusting its forecast."""
+        observed = self.observed[self.offsets[series] : self.offsets[series] + self.lengths[series]]
+        missing = np.flatnonzero(~observed)
+        if not len(missing):
+            return []
+        first = self.timestamps(self.frequency.advance(self.starts[[series]], missing[:1]))[0]
+        count = "1 missing value" if len(missing) == 1 else f"{len(missing)} missing values, the first"
+        return [f"{count} at {first}: masked, not filled in"]
+
+    def tail(self, steps: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """The last `steps` steps of every series: values and observed mask, `(N, steps)` each.
+
+        Steps before a series' start are not observed.
+        """
+        positions = self.lengths[:, None] + np.arange(-steps, 0)
+        inside = positions >= 0
+        index = self.offsets[:, None] + np.where(inside, positions, 0)
+        observed = self.observed[index] & inside
+        return np.where(observed, self.values[index], np.float32(0)), observed
