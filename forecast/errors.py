@@ -6,12 +6,13 @@
     ├── ModelError            a saved model cannot be used
     │   ├── ModelNotFound     there is none under that name
     │   └── ModelDamaged      its files are missing, altered or do not fit together
+    ├── TrainingError         training went wrong: the loss is no longer a number
     └── RegistryUnavailable   the tracking store or model registry does not answer
 
     DataWarning               the series can be used; something about them is worth knowing
 
 Every error carries a `code` (short, stable, for programs) and `problems` (for people): what was
-found, where, and what to do about it. All but the last branch are the caller's to mend.
+found, where, and what to do about it. All but the last two branches are the caller's to mend.
 """
 
 from collections.abc import Sequence
@@ -104,6 +105,12 @@ class ModelDamaged(ModelError):
     """A saved model's files are missing, altered, or do not fit together."""
 
     code = "model-damaged"
+
+
+class TrainingError(ForecastError):
+    """Training went wrong: the loss is no longer a number."""
+
+    code = "training-failed"
 
 
 class RegistryUnavailable(ForecastError):

@@ -1,0 +1,74 @@
+"""Naive baselines, through the same interface as the networks: what a model must beat."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from forecast.errors import ParameterError, Problem
+from forecast.metrics import seasonal_deviation
+from forecast.networks.shortcut import seasonal_shortcut
+from forecast.predictor import Predictor, check_horizon
+from forecast.table import SeriesTable
+
+SEASONS_READ = 8
+
+
+class SeasonalNaive(Predictor):
+    """Every step is as one season before; a season of 1 repeats the last value.
+
+    Intervals are normal, with the standard deviation of the history's own seasonal differences, growing
+    with the root of the seasons ahead (Hyndman and Athanasopoulos, Forecasting: Principles and Practice,
+    section 5.5). The mean is the median.
+
+    Args:
+        season_length: Steps in a season.
+        prediction_length: Steps forecast when not told otherwise.
+    """
+
+    def __init__(self, season_length: int, prediction_length: int = 1) -> None:
+        if season_length < 1:
+            raise ParameterError(Problem(f"season_length={season_length} is not positive", field="season_length"))
+        self.season_length = season_length
+        self.prediction_length = prediction_length
+        self.context_length = SEASONS_READ * season_length
+        self.minimum_history = 1
+
+    def __repr__(self) -> str:
+        return f"SeasonalNaive({self.season_length})"
+
+    def forecast(
+        self, table: SeriesTable, prediction_length: int, quantile_levels: Sequence[float]
+    ) -> npt.NDArray[np.float32]:
+        check_horizon(prediction_length)
+        check_levels(quantile_levels)
+        self.check_usable(table)
+        values, observed = table.tail(self.context_length)
+        mean = values.sum(1, keepdims=True, dtype=np.float64) / observed.sum(1, keepdims=True)
+        point = seasonal_shortcut(
+            torch.from_numpy(values),
+            torch.from_numpy(observed),
+            self.season_length,
+            prediction_length,
+            torch.from_numpy(mean.astype(np.float32)),
+        ).numpy()
+        deviation = np.nan_to_num(seasonal_deviation(table, self.season_length))
+        seasons_ahead = np.arange(prediction_length) // self.season_length + 1
+        z = torch.special.ndtri(torch.tensor([0.5, *quantile_levels], dtype=torch.float64)).numpy()
+        spread = deviation[:, None] * np.sqrt(seasons_ahead)
+        result: npt.NDArray[np.float32] = (point[..., None] + spread[..., None] * z).astype(np.float32)
+        return result
+
+
+def check_levels(quantile_levels: Sequence[float]) -> None:
+    """Refuse levels outside (0, 1).
+
+    Raises:
+        ParameterError: Names the first.
+    """
+    for level in quantile_levels:
+        if not 0 < level < 1:
+            raise ParameterError(
+                Problem(f"quantile level {level} is not between 0 and 1", "ask for levels such as 0.1", field="quantile_levels")
+            )

@@ -1,0 +1,93 @@
+"""The LightningDataModule: random windows to train on, the last windows of each series to validate on."""
+
+from collections.abc import Iterator
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+from forecast.auto import validation_windows
+from forecast.config import ForecasterConfig
+from forecast.errors import DataError, Problem
+from forecast.table import SeriesTable
+from forecast.windows import Batch, Origins, Windows
+
+
+class WindowsDataModule(pl.LightningDataModule):
+    """Batches of windows, validation windows never among those trained on.
+
+    Args:
+        table: The training data; its last steps are kept for validation.
+        config: A resolved configuration.
+    """
+
+    def __init__(self, table: SeriesTable, config: ForecasterConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.windows = Windows(table, config.context_length or 0, config.prediction_length)
+        self.validation_windows = validation_windows(config, table)
+        horizon, minimum = config.prediction_length, config.minimum_history or 1
+        lengths = self.windows.lengths
+        kept = horizon * self.validation_windows
+        # A series too short to give up its end is trained on whole.
+        long_enough = lengths - kept >= minimum + horizon
+        last = lengths - horizon - torch.where(long_enough, kept, 0)
+        self.origins = Origins(torch.full_like(last, minimum), last)
+        held_out = lengths.new_tensor(range(self.validation_windows)) * horizon
+        series = torch.arange(len(lengths))[long_enough]
+        self.validation = (
+            series.repeat_interleave(self.validation_windows),
+            (lengths[long_enough].unsqueeze(1) - horizon - held_out).flatten(),
+        )
+        if not len(series):
+            need = minimum + horizon + kept
+            raise DataError(
+                "series-too-short",
+                Problem(
+                    f"no series is long enough to validate on: the longest has {int(lengths.max())} steps, {need} are "
+                    f"needed ({minimum} of history + {horizon} to forecast, and {kept} to validate on)",
+                    "send more history or forecast fewer steps",
+                    field="target",
+                ),
+            )
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        training = self.config.training
+        windows = _RandomWindows(self.windows, self.origins, training.batch_size, training.batches_per_epoch, training.seed)
+        return DataLoader(windows, batch_size=None)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        return DataLoader(_GivenWindows(self.windows, *self.validation, self.config.training.batch_size), batch_size=None)
+
+
+class _RandomWindows(IterableDataset[Batch]):
+    """Batches of windows drawn with replacement, every window as likely; the same for the same seed and epoch."""
+
+    def __init__(self, windows: Windows, origins: Origins, batch_size: int, batches: int, seed: int) -> None:
+        self.windows, self.origins = windows, origins
+        self.batch_size, self.batches, self.seed = batch_size, batches, seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def __iter__(self) -> Iterator[Batch]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        self.epoch += 1
+        for _ in range(self.batches):
+            number = torch.randint(len(self.origins), (self.batch_size,), generator=generator)
+            yield self.windows.gather(*self.origins.window(number))
+
+
+class _GivenWindows(IterableDataset[Batch]):
+    """Batches of listed windows, in their order."""
+
+    def __init__(self, windows: Windows, series: torch.Tensor, origin: torch.Tensor, batch_size: int) -> None:
+        self.windows, self.series, self.origin, self.batch_size = windows, series, origin, batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.series) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for series, origin in zip(self.series.split(self.batch_size), self.origin.split(self.batch_size), strict=True):
+            yield self.windows.gather(series, origin)

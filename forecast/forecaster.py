@@ -1,0 +1,163 @@
+"""The forecaster: fit, predict, save, load. The whole library in one object."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from forecast.auto import check_frequency, resolve
+from forecast.config import ForecasterConfig, NetworkConfig, TrainingConfig
+from forecast.errors import ModelNotFound, Problem
+from forecast.networks import Network
+from forecast.outputs import level_weights
+from forecast.predictor import Data, Predictor, check_horizon
+from forecast.saved import build_network, check_golden, golden_input, golden_table, load_model, save_model
+from forecast.series import read_series
+from forecast.table import SeriesTable
+from forecast.windows import Windows
+
+if TYPE_CHECKING:
+    from pytorch_lightning import Callback
+
+SERIES_AT_ONCE = 1024
+
+
+class Forecaster(Predictor):
+    """A neural forecaster for many series at once, with quantiles.
+
+    Quick start:
+
+        model = Forecaster(network="lstm", prediction_length=48).fit(series)
+        frame = model.predict(series, quantile_levels=[0.1, 0.5, 0.9])
+        model.save("model")
+        model = Forecaster.load("model")
+
+    Args:
+        network: The encoder ("feedforward", "rnn", "gru" or "lstm"), or all the network's settings.
+        prediction_length: Steps to forecast.
+        context_length: Steps of history read; set from the data when left out.
+        training: How to train.
+        settings: Further fields of `ForecasterConfig`.
+
+    Raises:
+        ParameterError: A setting cannot be used.
+
+    Attributes:
+        config: The settings; after `fit` complete.
+        history: One entry per epoch of the last training: `epoch, train_loss, val_loss, learning_rate`.
+    """
+
+    def __init__(
+        self,
+        network: str | NetworkConfig = "lstm",
+        prediction_length: int = 1,
+        context_length: int | None = None,
+        training: TrainingConfig | None = None,
+        **settings: Any,
+    ) -> None:
+        self.config = ForecasterConfig.build(
+            network=NetworkConfig.build(kind=network) if isinstance(network, str) else network,
+            prediction_length=prediction_length,
+            context_length=context_length,
+            training=training or TrainingConfig(),
+            **settings,
+        )
+        self.history: list[dict[str, float]] = []
+        self._network: Network | None = None
+
+    @classmethod
+    def from_config(cls, config: ForecasterConfig) -> Self:
+        """A forecaster with these settings."""
+        return cls(**dict(config))
+
+    @property
+    def prediction_length(self) -> int:  # type: ignore[override]
+        return self.config.prediction_length
+
+    @property
+    def context_length(self) -> int:  # type: ignore[override]
+        return self.config.context_length or 1
+
+    @property
+    def minimum_history(self) -> int:  # type: ignore[override]
+        return self.config.minimum_history or 1
+
+    @property
+    def network(self) -> Network:
+        """The trained network.
+
+        Raises:
+            ModelNotFound: There is none yet.
+        """
+        if self._network is None:
+            raise ModelNotFound(Problem("this forecaster is not trained", "call fit(series) or Forecaster.load(folder)"))
+        return self._network
+
+    def fit(self, series: Data, callbacks: "Sequence[Callback]" = ()) -> Self:
+        """Train on series; the end of each is kept for validation, and the best epoch's weights are kept.
+
+        The same seed, data and machine give the same weights (unless a time limit cuts the training short).
+
+        Args:
+            series: A table, or anything `read_series` takes.
+            callbacks: Lightning callbacks, to watch the training.
+
+        Returns:
+            Itself.
+
+        Raises:
+            DataError: The series cannot be used, or none is long enough.
+            ParameterError: The settings do not fit the data.
+            TrainingError: The loss became infinite or not a number.
+        """
+        from forecast.training import train  # Lightning takes seconds to import: not for those who only predict
+
+        table = series if isinstance(series, SeriesTable) else read_series(series)
+        config = resolve(self.config, table)
+        network, self.history = train(config, table, callbacks)
+        self.config, self._network = config, network.eval()
+        return self
+
+    def forecast(
+        self, table: SeriesTable, prediction_length: int, quantile_levels: Sequence[float]
+    ) -> npt.NDArray[np.float32]:
+        network = self.network
+        check_horizon(prediction_length, self.prediction_length)
+        weights = level_weights(self.config.quantile_levels, quantile_levels)
+        check_frequency(self.config, table)
+        self.check_usable(table)
+        windows = Windows(table.keep_last(self.context_length), self.context_length, self.prediction_length)
+        out = torch.empty(len(table), prediction_length, weights.shape[1])
+        with torch.inference_mode():
+            for series in torch.arange(len(table)).split(SERIES_AT_ONCE):
+                batch = windows.latest(series)
+                quantiles = network(batch.context, batch.observed, batch.known)
+                out[series] = quantiles[:, :prediction_length] @ weights
+        return out.numpy()
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model to a folder (see `saved.py`), with a golden forecast that `load` checks."""
+        golden = golden_input(self.config)
+        golden["forecast"] = self._golden_forecast(golden).tolist()
+        save_model(folder, self.config, self.network, golden)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read a model from a folder, on any machine, and check its golden forecast.
+
+        Raises:
+            ModelNotFound: There is no model in the folder.
+            ModelDamaged: A file is missing or altered, or the model answers otherwise than when saved.
+        """
+        config, network, golden = load_model(folder)
+        model = cls.from_config(config)
+        model._network = network
+        check_golden(golden, model._golden_forecast(golden))
+        return model
+
+    def _golden_forecast(self, golden: dict[str, Any]) -> npt.NDArray[np.float32]:
+        """The trained quantiles for the golden input: `(H, Q)`."""
+        return self.forecast(golden_table(golden), self.prediction_length, self.config.quantile_levels)[0, :, 1:]

@@ -1,0 +1,104 @@
+"""Forecast metrics, in the definitions of the M4 competition and GluonTS.
+
+Forecasts and actual values are `(N, H)`: N series (or windows of them), H steps. Steps that were not
+observed do not count; a series without any observed step, or without a scale, is NaN and is left out of
+means (`numpy.nanmean`).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from forecast.table import SeriesTable
+
+Floats = npt.NDArray[np.floating]
+Mask = npt.NDArray[np.bool_]
+
+
+def seasonal_error(table: SeriesTable, lag: int) -> Floats:
+    """The scale of MASE: mean |y_t - y_{t-lag}| over each series' observed pairs.
+
+    Hyndman and Koehler 2006.
+
+    Returns:
+        `(N,)` float64 in the units of the data, NaN where a series has no such pair.
+    """
+    total, count = _lagged(table, lag, 1)
+    return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+
+
+def seasonal_deviation(table: SeriesTable, lag: int) -> Floats:
+    """Root mean square of y_t - y_{t-lag}: the standard deviation of seasonal naive's errors, `(N,)`."""
+    total, count = _lagged(table, lag, 2)
+    return np.sqrt(np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0))
+
+
+def _lagged(table: SeriesTable, lag: int, power: int) -> tuple[Floats, Floats]:
+    """Sums of |y_t - y_{t-lag}|^power and the number of observed pairs, by series."""
+    if len(table.values) <= lag:
+        return np.zeros(len(table)), np.zeros(len(table))
+    distance = np.abs(table.values[lag:].astype(np.float64) - table.values[:-lag])
+    pairs = table.observed[lag:] & table.observed[:-lag]
+    distance = np.where(pairs, distance**power, 0)
+    begin = np.minimum(table.offsets, len(distance))
+    end = np.minimum(table.offsets + np.maximum(table.lengths - lag, 0), len(distance))
+    bounds = np.stack((begin, end), axis=1).ravel()
+    # A sum over a stretch, not a difference of running sums: one huge series must not drown the others.
+    totals = np.add.reduceat(np.append(distance, 0), bounds)[::2]
+    counts = np.add.reduceat(np.append(pairs, False).astype(np.int64), bounds)[::2].astype(np.float64)
+    empty = end <= begin
+    totals[empty], counts[empty] = 0, 0
+    return totals, counts
+
+
+def mase(actual: Floats, observed: Mask, forecast: Floats, scale: Floats) -> Floats:
+    """Mean absolute scaled error (Hyndman and Koehler 2006), `(N,)`.
+
+    Args:
+        actual: `(N, H)`.
+        observed: `(N, H)` mask.
+        forecast: `(N, H)` point forecasts; the median is the right one.
+        scale: `(N,)` `seasonal_error` of the history; where it is 0 or NaN the result is NaN.
+    """
+    return _mean(np.abs(actual - forecast), observed) / np.where(scale > 0, scale, np.nan)
+
+
+def rmsse(actual: Floats, observed: Mask, forecast: Floats, deviation: Floats) -> Floats:
+    """Root mean squared scaled error (M5), `(N,)`; `deviation` is `seasonal_deviation` of the history."""
+    return np.sqrt(_mean((actual - forecast) ** 2, observed)) / np.where(deviation > 0, deviation, np.nan)
+
+
+def smape(actual: Floats, observed: Mask, forecast: Floats) -> Floats:
+    """Symmetric mean absolute percentage error as in M4, `(N,)` in percent: 0 where both are 0."""
+    size = np.abs(actual) + np.abs(forecast)
+    return _mean(200 * np.abs(actual - forecast) / np.where(size == 0, 1, size), observed)
+
+
+def wql(actual: Floats, observed: Mask, quantiles: Floats, levels: Sequence[float]) -> float:
+    """Weighted quantile loss over all series: `2 sum(pinball) / sum |y|`, the mean over levels.
+
+    Args:
+        actual: `(N, H)`.
+        observed: `(N, H)` mask.
+        quantiles: `(N, H, Q)`.
+        levels: Q levels.
+    """
+    error = np.where(observed[..., None], actual[..., None] - quantiles, 0).astype(np.float64)
+    tau = np.asarray(levels)
+    loss = 2 * np.maximum(tau * error, (tau - 1) * error).sum((0, 1))
+    size = np.abs(np.where(observed, actual, 0).astype(np.float64)).sum()
+    return float((loss / size).mean()) if size > 0 else float("nan")
+
+
+def coverage(actual: Floats, observed: Mask, lower: Floats, upper: Floats) -> float:
+    """Share of observed values inside [lower, upper], all `(N, H)`."""
+    inside = (actual >= lower) & (actual <= upper) & observed
+    return float(inside.sum() / observed.sum()) if observed.any() else float("nan")
+
+
+def _mean(errors: Floats, observed: Mask) -> Floats:
+    """Means over observed steps, `(N, H) -> (N,)`, NaN where there is none."""
+    count = observed.sum(1)
+    total = np.where(observed, errors, 0).astype(np.float64).sum(1)
+    return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)

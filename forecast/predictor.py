@@ -1,0 +1,132 @@
+"""What every model can do, neural or not: forecast a table of series."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from forecast.config import LONGEST_HORIZON
+from forecast.errors import DataError, ParameterError, Problem
+from forecast.series import read_series
+from forecast.table import SeriesTable
+
+DEFAULT_LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+Data = SeriesTable | pd.DataFrame | pd.Series | str | Path
+
+
+class Predictor(ABC):
+    """A model that forecasts series it may never have seen.
+
+    Attributes:
+        prediction_length: Steps forecast when not told otherwise.
+        context_length: Steps of history looked at.
+        minimum_history: Steps of history a series must have.
+    """
+
+    prediction_length: int
+    context_length: int
+    minimum_history: int
+
+    @abstractmethod
+    def forecast(
+        self, table: SeriesTable, prediction_length: int, quantile_levels: Sequence[float]
+    ) -> npt.NDArray[np.float32]:
+        """Forecast every series from its end, as arrays.
+
+        Args:
+            table: N series.
+            prediction_length: Steps H.
+            quantile_levels: R levels in (0, 1).
+
+        Returns:
+            `(N, H, 1 + R)`: the mean, then the quantiles.
+
+        Raises:
+            DataError: A series cannot be forecast.
+            ParameterError: The horizon or a level is out of range.
+        """
+
+    def predict(
+        self, series: Data, prediction_length: int | None = None, quantile_levels: Sequence[float] = DEFAULT_LEVELS
+    ) -> pd.DataFrame:
+        """Forecast every series from its end, as a long frame.
+
+        Args:
+            series: A table, or anything `read_series` takes.
+            prediction_length: Steps; as many as the model was trained for when left out.
+            quantile_levels: Levels in (0, 1).
+
+        Returns:
+            `item_id, timestamp, mean` and a column for each level, named "0.1", ...; the rows of a series
+            together and in time's order. Timestamps go on right after the last one sent.
+
+        Raises:
+            DataError: A series cannot be used or forecast.
+            ParameterError: The horizon or a level is out of range.
+        """
+        table = series if isinstance(series, SeriesTable) else read_series(series)
+        horizon = self.prediction_length if prediction_length is None else prediction_length
+        return forecast_frame(table, self.forecast(table, horizon, quantile_levels), quantile_levels)
+
+    def usable(self, table: SeriesTable) -> npt.NDArray[np.bool_]:
+        """`(N,)` which series have history enough, with at least one value in the model's context."""
+        recent = table.keep_last(self.context_length)
+        return (table.lengths >= self.minimum_history) & (recent.missing() < recent.lengths)
+
+    def check_usable(self, table: SeriesTable) -> None:
+        """Refuse series without enough history.
+
+        Raises:
+            DataError: Names them and what they lack ("series-too-short" or "all-missing").
+        """
+        refused = np.flatnonzero(~self.usable(table))
+        if not len(refused):
+            return
+        short = table.lengths[refused] < self.minimum_history
+        problems = [
+            Problem(
+                f"{table.item_ids[i]!r} has {int(table.lengths[i])} values; this model needs at least {self.minimum_history}"
+                if is_short
+                else f"{table.item_ids[i]!r} has no value in its last {self.context_length} steps, all this model looks at",
+                "send more history" if is_short else "send the series up to its last value",
+                str(table.item_ids[i]),
+                "target",
+            )
+            for i, is_short in zip(refused[:100], short[:100], strict=True)
+        ]
+        raise DataError("series-too-short" if short.any() else "all-missing", problems)
+
+
+def check_horizon(prediction_length: int, longest: int = LONGEST_HORIZON) -> None:
+    """Refuse a horizon outside 1 to `longest`.
+
+    Raises:
+        ParameterError: Says what was asked and what is possible.
+    """
+    if not 1 <= prediction_length <= longest:
+        raise ParameterError(
+            Problem(
+                f"prediction_length={prediction_length} is out of range",
+                f"ask for 1 to {longest} steps" + (", or train a model for more" if longest < LONGEST_HORIZON else ""),
+                field="prediction_length",
+            )
+        )
+
+
+def forecast_frame(
+    table: SeriesTable, forecast: npt.NDArray[np.float32], quantile_levels: Sequence[float]
+) -> pd.DataFrame:
+    """Arrays `(N, H, 1 + R)` as the long frame of `Predictor.predict`."""
+    series, horizon = forecast.shape[:2]
+    positions = table.lengths[:, None] + np.arange(horizon)
+    columns: dict[str, object] = {
+        "item_id": np.repeat(table.item_ids, horizon),
+        "timestamp": table.timestamps(table.times(positions)),
+    }
+    names = ["mean", *(str(level) for level in quantile_levels)]
+    flat = forecast.reshape(series * horizon, -1).astype(np.float64)
+    return pd.DataFrame({**columns, **{name: flat[:, k] for k, name in enumerate(names)}})

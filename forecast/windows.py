@@ -1,0 +1,130 @@
+"""Windows of history and future, cut from flat arrays with one gather per batch.
+
+A window is two numbers, a series and its origin (the first step forecast); no object is made for it.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from forecast.calendar import calendar_features, feature_names
+from forecast.table import SeriesTable
+
+
+class Batch(NamedTuple):
+    """B windows.
+
+    Attributes:
+        context: `(B, L)` values before the origin, 0 where not observed.
+        observed: `(B, L)` mask.
+        known: `(B, L+H, K)` features known for past and future.
+        target: `(B, H)` values from the origin on, 0 where not observed.
+        target_observed: `(B, H)` mask; steps beyond a series' end are not observed.
+    """
+
+    context: Tensor
+    observed: Tensor
+    known: Tensor
+    target: Tensor
+    target_observed: Tensor
+
+
+class Windows:
+    """All windows of a table.
+
+    Args:
+        table: The series.
+        context_length: Steps L of history.
+        prediction_length: Steps H of future.
+    """
+
+    def __init__(self, table: SeriesTable, context_length: int, prediction_length: int) -> None:
+        self.context_length = context_length
+        self.prediction_length = prediction_length
+        self.lengths = torch.from_numpy(table.lengths)
+        self._values = torch.from_numpy(table.values)
+        self._observed = torch.from_numpy(table.observed)
+        self._offsets = torch.from_numpy(table.offsets)
+        features, rows = _calendar_rows(table, context_length, prediction_length)
+        self._features, self._rows = torch.from_numpy(features), torch.from_numpy(rows)
+        self._steps = torch.arange(-context_length, prediction_length)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def gather(self, series: Tensor, origin: Tensor) -> Batch:
+        """Cut windows.
+
+        Args:
+            series: `(B,)` which series.
+            origin: `(B,)` the first step forecast, at most the series' length.
+
+        Returns:
+            The windows; steps before a series' start are not observed.
+        """
+        steps = origin.unsqueeze(1) + self._steps  # (B, L+H)
+        inside = (steps >= 0) & (steps < self.lengths[series].unsqueeze(1))
+        index = (steps + self._offsets[series].unsqueeze(1)).clamp_(0, len(self._values) - 1)
+        observed = self._observed[index] & inside
+        values = self._values[index].masked_fill_(~observed, 0)
+        known = self._features[steps + self._rows[series].unsqueeze(1)]
+        past = self.context_length
+        return Batch(values[:, :past], observed[:, :past], known, values[:, past:], observed[:, past:])
+
+    def latest(self, series: Tensor) -> Batch:
+        """The windows whose origin is the end of each series."""
+        return self.gather(series, self.lengths[series])
+
+
+class Origins:
+    """The origins windows may have: a stretch in every series, counted without listing them.
+
+    Args:
+        first: `(N,)` first origin in each series.
+        last: `(N,)` last origin; before `first` where a series has none.
+    """
+
+    def __init__(self, first: Tensor, last: Tensor) -> None:
+        self._first = first
+        self._ends = (last - first + 1).clamp(min=0).cumsum(0)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def window(self, number: Tensor) -> tuple[Tensor, Tensor]:
+        """Series and origin of the windows with these numbers, 0 to `len(self) - 1`."""
+        series = torch.searchsorted(self._ends, number, right=True)
+        before = torch.where(series > 0, self._ends[series - 1], 0)
+        return series, self._first[series] + number - before
+
+
+def _calendar_rows(table: SeriesTable, before: int, after: int) -> tuple[np.ndarray, np.ndarray]:
+    """Calendar features of every step any window can touch, each computed once for all series.
+
+    Series that overlap in time share rows: their spans, `before` steps earlier to `after` steps
+    later, are merged, so the table is never longer than the spans together.
+
+    Returns:
+        `(R, K)` features, and `(N,)` the row that belongs to step 0 of each series.
+    """
+    if not feature_names(table.frequency):
+        return np.zeros((1, 0), np.float32).repeat(before + after + int(table.lengths.max(initial=0)), 0), np.full(
+            len(table), before
+        )
+    origin = table.starts.min()
+    start, _ = table.frequency.positions(np.asarray(origin), table.starts)
+    low, high = start - before, start + table.lengths + after
+    order = np.argsort(low, kind="stable")
+    reach = np.maximum.accumulate(high[order])
+    opens = np.concatenate(([True], low[order][1:] > reach[:-1]))
+    closes = np.concatenate((opens[1:], [True]))
+    span_low, span_high = low[order][opens], reach[closes]
+    sizes = span_high - span_low
+    base = np.concatenate(([0], np.cumsum(sizes)[:-1]))
+    steps = np.arange(sizes.sum()) + np.repeat(span_low - base, sizes)
+    times = table.frequency.advance(np.asarray(origin), steps)
+    span = np.empty(len(table), np.int64)
+    span[order] = np.cumsum(opens) - 1
+    return calendar_features(table.frequency, table.local(times)), base[span] + start - span_low[span]
