@@ -1,0 +1,40 @@
+"""The saved model as MLflow's pyfunc flavour sees it: a loader, and frames in and out.
+
+Named as `loader_module` when a model is logged, so that `mlflow models serve` and
+`mlflow.pyfunc.load_model` use the very same forecaster. Imports nothing of MLflow.
+"""
+
+from typing import Any
+
+import pandas as pd
+
+from forecast.forecaster import Forecaster
+from forecast.predictor import DEFAULT_LEVELS
+from forecast.series import read_series
+
+
+class ForecastFunction:
+    """A forecaster behind MLflow's `predict(model_input, params)`."""
+
+    def __init__(self, model: Forecaster) -> None:
+        self.model = model
+
+    def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Forecast.
+
+        Args:
+            model_input: `item_id, timestamp, target`.
+            params: `prediction_length` (0 or left out: as trained) and `quantile_levels`.
+
+        Returns:
+            `item_id, timestamp, mean` and a column per level.
+        """
+        given = params or {}
+        horizon = int(given.get("prediction_length") or self.model.prediction_length)
+        levels = [float(level) for level in given.get("quantile_levels", DEFAULT_LEVELS)]
+        return self.model.predict(read_series(model_input), horizon, levels)
+
+
+def _load_pyfunc(data_path: str) -> ForecastFunction:
+    """Called by MLflow with the folder the model was saved to."""
+    return ForecastFunction(Forecaster.load(data_path))
