@@ -1,0 +1,1 @@
+"""What a person runs: training, evaluation, registration and bulk forecasts, tracked in MLflow."""

@@ -1,0 +1,168 @@
+"""The model registry: logging, verifying, registering and loading forecasters."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from forecast import Forecaster
+from forecast.errors import DataWarning, ModelDamaged, ModelNotFound, Problem
+from forecast.predictor import DEFAULT_LEVELS
+from forecast.pyfunc import saved_folder
+from forecast.reference import CHAMPION, ModelReference
+from forecast.saved import golden_input, golden_table
+from pipelines.tracking import connect, registry_errors
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+REQUIREMENTS = ("torch", "numpy", "pandas", "pyarrow", "pydantic", "safetensors")
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A forecaster and where it came from.
+
+    Attributes:
+        forecaster: Ready to predict; its golden forecast was checked.
+        name, version, run_id: In the registry; None for a folder.
+    """
+
+    forecaster: Forecaster
+    name: str | None = None
+    version: str | None = None
+    run_id: str | None = None
+
+
+def load(reference: str) -> LoadedModel:
+    """Load a model by its name or from a folder.
+
+    Raises:
+        ParameterError: The text names no model.
+        ModelNotFound: There is no such model.
+        ModelDamaged: Its files are not what was saved.
+        RegistryUnavailable: The registry does not answer.
+    """
+    wanted = ModelReference.parse(reference)
+    if wanted.folder is not None:
+        return LoadedModel(Forecaster.load(wanted.folder))
+    client = connect()
+    import mlflow
+
+    with registry_errors(str(wanted)), tempfile.TemporaryDirectory() as folder:
+        number = run_id = None
+        if wanted.name is not None:
+            found = (
+                client.get_model_version_by_alias(wanted.name, wanted.alias)
+                if wanted.alias
+                else client.get_model_version(wanted.name, wanted.version or "")
+            )
+            number, run_id = str(found.version), found.run_id
+        uri = f"models:/{wanted.name}/{number}" if number else wanted.uri
+        files = mlflow.artifacts.download_artifacts(uri, dst_path=folder)
+        return LoadedModel(Forecaster.load(saved_folder(files)), wanted.name, number, run_id)
+
+
+def champion(name: str) -> LoadedModel | None:
+    """The live version of a model, or None where there is none yet."""
+    try:
+        return load(f"models:/{name}@{CHAMPION}")
+    except ModelNotFound:
+        return None
+
+
+def log_model(model: Forecaster) -> str:
+    """Log a forecaster with the active run, as a pyfunc without pickle.
+
+    Returns:
+        Its address, `models:/m-...`.
+    """
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+
+    example = example_frame(model)
+    key = [ColSpec("string", "item_id"), ColSpec("datetime", "timestamp")]
+    if example["timestamp"].dtype.kind != "M":
+        key[1] = ColSpec("long", "timestamp")
+    numbers = [ColSpec("double", name) for name in ("mean", *map(str, DEFAULT_LEVELS))]
+    signature = ModelSignature(
+        inputs=Schema([*key, ColSpec("double", "target")]),
+        outputs=Schema([*key, *numbers]),
+        params=ParamSchema(
+            [
+                ParamSpec("prediction_length", "long", model.prediction_length),
+                ParamSpec("quantile_levels", "double", list(DEFAULT_LEVELS), shape=(-1,)),
+            ]
+        ),
+    )
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # the example has a gap, on purpose
+        saved = Path(folder) / "forecaster"
+        model.save(saved)
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            loader_module="forecast.pyfunc",
+            data_path=str(saved),
+            signature=signature,
+            input_example=(example, {"prediction_length": model.prediction_length}),
+            pip_requirements=[f"{package}=={version(package).partition('+')[0]}" for package in REQUIREMENTS],
+        )
+    return str(info.model_uri)
+
+
+def verify(model_uri: str) -> None:
+    """Load a logged model in a fresh process that may not unpickle, and check its golden forecast there.
+
+    Raises:
+        ModelDamaged: It cannot be loaded, or answers otherwise.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.verify", model_uri],
+        env={**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise ModelDamaged(Problem(f"the logged model {model_uri} failed its check: {reason}", "nothing was registered; train again"))
+
+
+def register(client: "MlflowClient", name: str, model_uri: str, run_id: str, tags: dict[str, str]) -> str:
+    """Make a verified model the newest version of a registered one, and say which.
+
+    Args:
+        client: From `connect()`.
+        name: The registered model, made where there is none.
+        model_uri: What `log_model` returned.
+        run_id: The run that trained it.
+        tags: Tags of the version.
+    """
+    from mlflow.exceptions import MlflowException
+
+    with registry_errors():
+        try:
+            client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        logged = client.get_logged_model(model_uri.removeprefix("models:/"))
+        made = client.create_model_version(name, logged.artifact_location, run_id, tags=tags, model_id=logged.model_id)
+        return str(made.version)
+
+
+def example_frame(model: Forecaster) -> pd.DataFrame:
+    """The input of the golden forecast as a long frame: what a model can be tried with."""
+    table = golden_table(golden_input(model.config))
+    times = table.timestamps(table.times(np.arange(len(table.values))[None]))
+    target = np.where(table.observed, table.values, np.nan).astype(np.float64)
+    return pd.DataFrame({"item_id": table.item_ids[0], "timestamp": times, "target": target})

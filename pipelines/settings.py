@@ -1,0 +1,90 @@
+"""The settings of a training pipeline: one typed tree, filled from options and `--set key=value`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+import yaml
+from annotated_types import Ge
+from pydantic import BaseModel, Field
+
+from forecast.config import Config, ForecasterConfig
+from forecast.errors import ParameterError, Problem
+
+
+class DataConfig(Config):
+    """Where the series are."""
+
+    path: str = Field(description="a Parquet or CSV file with a long table")
+    item_id: str | None = Field(None, description="column of the series' names")
+    timestamp: str | None = Field(None, description="column of the times")
+    target: str | None = Field(None, description="column of the values")
+    freq: str | None = Field(None, description="pandas' alias of the frequency, by default found from the times")
+
+
+class EvaluationConfig(Config):
+    """How a trained model is judged."""
+
+    windows: Annotated[int, Ge(1)] | None = Field(
+        None, description="windows at each series' end kept from training to judge by, by default about 100 in all"
+    )
+
+
+class TrainConfig(Config):
+    """A whole training run: the same settings and data give the same model."""
+
+    name: str = Field(description="name of the registered model and of its experiment", pattern=r"^[A-Za-z0-9][\w.\- ]*$")
+    data: DataConfig
+    forecaster: ForecasterConfig
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+
+def apply_overrides(settings: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Put `key=value` settings into the tree; keys are paths without "forecaster.", values YAML.
+
+    Raises:
+        ParameterError: An override is not of the form key=value.
+    """
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator or not key:
+            raise ParameterError(Problem(f"--set {override!r} is not key=value", "write --set network.hidden_size=64", field="set"))
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ParameterError(Problem(f"--set {override!r}: the value cannot be read", "quote it", field="set")) from None
+        *path, last = key.split(".") if key.split(".")[0] in ("evaluation", "data") else ["forecaster", *key.split(".")]
+        branch = settings
+        for step in path:
+            branch = branch.setdefault(step, {})
+            if not isinstance(branch, dict):
+                raise ParameterError(Problem(f"--set {override!r}: {step!r} is not a group of settings", field="set"))
+        branch[last] = value
+    return settings
+
+
+def setting_names() -> dict[str, str]:
+    """Every setting `--set` takes, with its description."""
+    names = dict(_fields(ForecasterConfig, ""))
+    names.update(_fields(EvaluationConfig, "evaluation."))
+    return names
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A tree of settings as `{"network.hidden_size": 128, ...}`."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str]]:
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _fields(kind, f"{prefix}{name}.")
+        else:
+            default = "" if field.is_required() or field.default is None else f" ({field.default})"
+            yield f"{prefix}{name}", f"{field.description}{default}"

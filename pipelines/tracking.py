@@ -1,0 +1,131 @@
+"""The tracking store: MLflow where `MLFLOW_TRACKING_URI` says, or an embedded one in `.forecast/`."""
+
+import logging
+import os
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from forecast.errors import ModelNotFound, Problem, RegistryUnavailable
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+HOME = ".forecast"
+
+# A store that is away is reported within seconds; MLflow's own defaults wait for minutes.
+_PATIENCE = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def tracking_uri() -> str:
+    """Where runs are tracked."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{embedded_folder() / 'mlflow.db'}"
+
+
+def embedded_folder() -> Path:
+    """The working folder's own store; it holds a database and the artifacts."""
+    return Path(HOME).resolve()
+
+
+def connect() -> "MlflowClient":
+    """Point MLflow at the tracking store, made where it is the embedded one and not there yet.
+
+    Raises:
+        RegistryUnavailable: The store does not answer.
+    """
+    for name, value in _PATIENCE.items():
+        os.environ.setdefault(name, value)
+    import mlflow
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    uri = tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    client = mlflow.MlflowClient()
+    with registry_errors():
+        if "MLFLOW_TRACKING_URI" not in os.environ:
+            _create_embedded(client)
+        else:
+            client.search_experiments(max_results=1)
+    return client
+
+
+def experiment_id(client: "MlflowClient", name: str) -> str:
+    """The experiment of that name, created where there is none; the embedded store keeps its artifacts beside it."""
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        if found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+    location = None
+    if "MLFLOW_TRACKING_URI" not in os.environ:
+        location = (embedded_folder() / "artifacts" / re.sub(r"\W+", "-", name)).as_uri()
+    return str(client.create_experiment(name, artifact_location=location))
+
+
+@contextmanager
+def registry_errors(model: str | None = None) -> Iterator[None]:
+    """Turn MLflow's errors, and those of the connection below it, into this library's.
+
+    Args:
+        model: What was asked for, to be named where there is none.
+    """
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+
+    try:
+        yield
+    except MlflowException as error:
+        if model is not None and error.error_code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"):
+            raise ModelNotFound(
+                Problem(
+                    f"there is no model {model!r} in the registry at {shown_uri()}",
+                    "train it first (forecast train), or look at the names in `forecast ui`",
+                    field="model",
+                )
+            ) from error
+        raise _unavailable(error) from error
+    except (RequestException, OSError) as error:
+        raise _unavailable(error) from error
+
+
+def shown_uri() -> str:
+    """The tracking URI without a password."""
+    return re.sub(r"//[^/@]*@", "//", tracking_uri())
+
+
+def _unavailable(error: Exception) -> RegistryUnavailable:
+    reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
+    return RegistryUnavailable(
+        Problem(
+            f"the tracking store at {shown_uri()} does not answer: {reason}",
+            "check MLFLOW_TRACKING_URI and that the server runs, then repeat the command",
+        )
+    )
+
+
+def _create_embedded(client: "MlflowClient") -> None:
+    """Create the database once, however many processes start at the same time.
+
+    MLflow's own first use races; and write-ahead logging, which lets readers and writers pass each other,
+    is a property of the file.
+    """
+    folder = embedded_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "mlflow.lock"):
+        client.search_experiments(max_results=1)
+        with sqlite3.connect(folder / "mlflow.db") as database:
+            database.execute("PRAGMA journal_mode=WAL")
+        database.close()

@@ -1,0 +1,32 @@
+"""Checks a logged model the way a stranger would use it: python -m pipelines.verify models:/m-...
+
+Run in a process of its own, so that nothing the training process holds can help the model along.
+"""
+
+import sys
+import warnings
+
+import pandas as pd
+
+
+def main(model_uri: str) -> None:
+    """Load the model directly and through MLflow's pyfunc, and compare their forecasts of the golden input.
+
+    Exits with 1 and one line on standard error where the model is not what was trained.
+    """
+    warnings.simplefilter("ignore")
+    from pipelines.registry import example_frame, load
+
+    try:
+        forecaster = load(model_uri).forecaster  # connects, and checks the golden forecast
+        import mlflow
+
+        example = example_frame(forecaster)
+        answer = mlflow.pyfunc.load_model(model_uri).predict(example)
+        pd.testing.assert_frame_equal(answer, forecaster.predict(example), check_dtype=False)
+    except Exception as error:  # whatever it is, the parent needs one line
+        raise SystemExit(f"{type(error).__name__}: {error}") from None
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
