@@ -5,10 +5,11 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from importlib.metadata import version
+from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -20,9 +21,6 @@ from forecast.pyfunc import saved_folder
 from forecast.reference import CHAMPION, ModelReference
 from forecast.saved import golden_input, golden_table
 from pipelines.tracking import connect, registry_errors
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 REQUIREMENTS = ("torch", "numpy", "pandas", "pyarrow", "pydantic", "safetensors")
 
@@ -137,27 +135,18 @@ def verify(model_uri: str) -> None:
         raise ModelDamaged(Problem(f"the logged model {model_uri} failed its check: {reason}", "nothing was registered; train again"))
 
 
-def register(client: "MlflowClient", name: str, model_uri: str, run_id: str, tags: dict[str, str]) -> str:
+def register(name: str, model_uri: str, tags: dict[str, str]) -> str:
     """Make a verified model the newest version of a registered one, and say which.
 
     Args:
-        client: From `connect()`.
         name: The registered model, made where there is none.
         model_uri: What `log_model` returned.
-        run_id: The run that trained it.
         tags: Tags of the version.
     """
-    from mlflow.exceptions import MlflowException
+    import mlflow
 
-    with registry_errors():
-        try:
-            client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        logged = client.get_logged_model(model_uri.removeprefix("models:/"))
-        made = client.create_model_version(name, logged.artifact_location, run_id, tags=tags, model_id=logged.model_id)
-        return str(made.version)
+    with registry_errors(), redirect_stderr(StringIO()):  # MLflow prints what it did
+        return str(mlflow.register_model(model_uri, name, tags=tags).version)
 
 
 def example_frame(model: Forecaster) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,12 +53,9 @@ def connect() -> "MlflowClient":
     uri = tracking_uri()
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
-    client = mlflow.MlflowClient()
-    with registry_errors():
-        if "MLFLOW_TRACKING_URI" not in os.environ:
-            _create_embedded(client)
-        else:
-            client.search_experiments(max_results=1)
+    with registry_errors(), _first_use() if _is_embedded() else nullcontext():
+        client = mlflow.MlflowClient()
+        client.search_experiments(max_results=1)  # creates the tables of a new store
     return client
 
 
@@ -70,7 +67,7 @@ def experiment_id(client: "MlflowClient", name: str) -> str:
             client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
     location = None
-    if "MLFLOW_TRACKING_URI" not in os.environ:
+    if _is_embedded():
         location = (embedded_folder() / "artifacts" / re.sub(r"\W+", "-", name)).as_uri()
     return str(client.create_experiment(name, artifact_location=location))
 
@@ -116,16 +113,21 @@ def _unavailable(error: Exception) -> RegistryUnavailable:
     )
 
 
-def _create_embedded(client: "MlflowClient") -> None:
-    """Create the database once, however many processes start at the same time.
+def _is_embedded() -> bool:
+    return not os.environ.get("MLFLOW_TRACKING_URI")
 
-    MLflow's own first use races; and write-ahead logging, which lets readers and writers pass each other,
-    is a property of the file.
+
+@contextmanager
+def _first_use() -> Iterator[None]:
+    """Let one process at a time open the embedded store: MLflow's own creation of its tables races.
+
+    Write-ahead logging, which lets readers and writers pass each other, is a property of the file, to be
+    set before anyone else opens it.
     """
     folder = embedded_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "mlflow.lock"):
-        client.search_experiments(max_results=1)
-        with sqlite3.connect(folder / "mlflow.db") as database:
-            database.execute("PRAGMA journal_mode=WAL")
-        database.close()
+        if not (folder / "mlflow.db").exists():
+            with closing(sqlite3.connect(folder / "mlflow.db")) as database:
+                database.execute("PRAGMA journal_mode=WAL")
+        yield

@@ -144,7 +144,7 @@ def publish(name: str, run: TrainedRun) -> Registration:
     else:
         promoted, reason = True, f"its MASE {mine:.3f} beats {naive}'s {best_naive:.3f}"
     tags = {"mase": f"{mine:.4f}", "baseline": naive, "baseline_mase": f"{best_naive:.4f}", "gate": reason}
-    number = register(client, name, run.model_uri, run.run_id, tags)
+    number = register(name, run.model_uri, tags)
     with registry_errors():
         if promoted:
             client.set_registered_model_alias(name, CHAMPION, number)
