@@ -1,0 +1,95 @@
+"""From forecast arrays to the JSON that answers."""
+
+from collections.abc import Sequence
+from datetime import UTC, timedelta
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from pydantic_core import to_json
+
+from forecast import SeriesTable
+from forecast.calendar import DAY, SECOND
+from forecast.errors import DataError, Problem
+from service.models import ServedModel
+from service.tables import Part
+
+LAST = np.datetime64("9999-12-31T23:59:59.999999", "us")  # beyond it ISO 8601 has no four-digit year
+
+
+def write_answer(
+    model: ServedModel,
+    parts: Sequence[Part],
+    forecasts: Sequence[npt.NDArray[np.float32]],
+    quantile_levels: Sequence[float],
+) -> bytes:
+    """The body of a `schema.ForecastResponse`.
+
+    Args:
+        model: The model that answers.
+        parts: The request's tables.
+        forecasts: `(N, H, 1 + R)` for each.
+        quantile_levels: R levels.
+
+    Raises:
+        DataError: A forecast goes past the year 9999.
+        FloatingPointError: A forecast is not finite; the model is broken.
+    """
+    predictions: dict[int, dict[str, Any]] = {}
+    names = [str(level) for level in quantile_levels]
+    for part, forecast in zip(parts, forecasts, strict=True):
+        if not np.isfinite(forecast).all():
+            raise FloatingPointError(f"model {model} gave a forecast that is not finite")
+        numbers = _short(forecast.transpose(0, 2, 1)).tolist()  # (N, 1 + R, H)
+        times = _times(part.table, forecast.shape[1])
+        for series, place in enumerate(part.places):
+            mean, *quantiles = numbers[series]
+            predictions[place] = {
+                "item_id": part.table.item_ids[series],
+                **times[series],
+                "mean": mean,
+                "quantiles": dict(zip(names, quantiles, strict=True)),
+                "warnings": part.table.warnings(series),
+            }
+    version = {"name": model.name, "version": model.version, "run_id": model.run_id}
+    return to_json({"model": version, "predictions": [predictions[place] for place in sorted(predictions)]})
+
+
+def _short(numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """The 64-bit floats that print as the 32-bit ones do: 0.1, not 0.10000000149011612."""
+    text = pa.array(numbers.ravel()).cast(pa.string())
+    return text.cast(pa.float64()).to_numpy().reshape(numbers.shape)  # type: ignore[no-any-return]
+
+
+def _times(table: SeriesTable, horizon: int) -> list[dict[str, list[str] | list[int]]]:
+    """The future of each series: its `timestamps`, or its `steps`."""
+    if table.frequency.kind == "step":
+        return [{"steps": list(range(1, horizon + 1))}] * len(table)
+    times = table.times(table.lengths[:, None] + np.arange(horizon))
+    late = np.flatnonzero(times[:, -1] > LAST)
+    if len(late):
+        item_id = str(table.item_ids[late[0]])
+        problem = Problem(f"{item_id!r} goes past the year 9999", "check its times", item_id, "timestamp")
+        raise DataError("bad-timestamp", problem)
+    index = table.timestamps(times)
+    offset = table.tz.utcoffset(None) if table.tz else None
+    suffix = "" if offset is None else "Z" if table.tz == UTC else _offset(offset)
+    local = pd.DatetimeIndex(index).tz_localize(None).to_numpy().astype("M8[us]").reshape(times.shape)
+    return [{"timestamps": _texts(row, suffix)} for row in local]
+
+
+def _texts(times: npt.NDArray[np.datetime64], suffix: str) -> list[str]:
+    """ISO 8601; dates alone where all are midnights without an offset, as daily data are sent."""
+    micros = times.astype(np.int64)
+    unit: Literal["D", "s", "us"] = "us" if (micros % SECOND).any() else "s"
+    if not suffix and not (micros % DAY).any():
+        unit = "D"
+    texts = np.datetime_as_string(times, unit=unit).tolist()
+    return [text + suffix for text in texts] if suffix else texts
+
+
+def _offset(offset: timedelta) -> str:
+    minutes = round(offset.total_seconds() / 60)
+    return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"

@@ -1,0 +1,61 @@
+"""The application: routes, error handlers and the request's middleware, put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+import forecast
+from service.engine import Engine
+from service.limits import LIMITS
+from service.middleware import RequestMiddleware
+from service.models import Models
+from service.openapi import describe
+from service.problems import ProblemError, of_status
+from service.routes import router
+
+DESCRIPTION = (
+    "Forecasts of time series, with uncertainty. POST the history of one or many series to `/v1/forecast`; "
+    "`/v1/models/{name}` says what a model takes. Errors are problem documents (RFC 9457)."
+)
+
+
+def create_app(models: Models) -> FastAPI:
+    """The service's ASGI application.
+
+    Args:
+        models: What it answers with. While there is none, it says that it is not ready.
+    """
+    engine = Engine()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        engine.close()
+
+    app = FastAPI(
+        title="Forecasting service",
+        description=DESCRIPTION,
+        version=forecast.__version__,
+        docs_url=None,  # the usual pages load scripts from elsewhere
+        redoc_url=None,
+        max_body_size=LIMITS.body_bytes,
+        lifespan=lifespan,
+    )
+    app.state.models, app.state.engine = models, engine
+    app.include_router(router)
+    app.add_exception_handler(ProblemError, _refuse)
+    app.add_exception_handler(HTTPException, _refuse)
+    app.add_middleware(RequestMiddleware, max_body_size=LIMITS.body_bytes)
+    app.openapi = describe(app)  # type: ignore[method-assign]
+    return app
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        error = of_status(error.status_code, str(error.detail), error.headers)
+    if not isinstance(error, ProblemError):
+        raise error
+    return error.response(request.state.request_id)

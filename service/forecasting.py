@@ -1,0 +1,102 @@
+"""One forecast call, from the body's bytes to the answer's."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from fastapi.concurrency import run_in_threadpool
+
+from forecast.calendar import Frequency
+from forecast.errors import DataError, ForecastError, ModelNotFound, ParameterError, Problem
+from forecast.predictor import check_horizon
+from service.answers import write_answer
+from service.engine import Engine
+from service.limits import LIMITS
+from service.models import Models, ServedModel
+from service.problems import ProblemError, ProblemItem, pointer
+from service.reading import read_request
+from service.schema import ForecastRequest
+from service.tables import Part, lay_out_request
+
+LARGE_BODY = 64 * 1024  # bytes that take about a millisecond to read; more go to another thread
+LARGE_ANSWER = 10_000  # numbers, likewise
+
+Result = TypeVar("Result")
+
+
+async def answer(body: bytes, models: Models, engine: Engine) -> bytes:
+    """Forecast what a body asks for.
+
+    Returns:
+        A `schema.ForecastResponse` as JSON.
+
+    Raises:
+        ProblemError: The request cannot be answered; says why, where, and what to do.
+    """
+    order = await _run(len(body) > LARGE_BODY, _read, body, models)
+    forecaster, levels = order.model.forecaster, order.request.parameters.quantile_levels
+    try:
+        forecasts = [
+            await engine.forecast(forecaster, part.table, order.prediction_length, levels) for part in order.parts
+        ]
+        numbers = sum(forecast.size for forecast in forecasts)
+        return await _run(numbers > LARGE_ANSWER, write_answer, order.model, order.parts, forecasts, levels)
+    except (DataError, ParameterError) as error:
+        raise located(error, order.request) from error
+
+
+def located(error: ForecastError, request: ForecastRequest | None = None) -> ProblemError:
+    """The library's error with the places in the request that it concerns."""
+    inputs = {series.item_id: (place, series) for place, series in enumerate(request.inputs)} if request else {}
+
+    def place_of(problem: Problem) -> str | None:
+        if request is None:
+            return None
+        if problem.item_id not in inputs:
+            of_series = problem.field in (None, "timestamp", "target")
+            return "/inputs" if of_series else pointer("parameters", str(problem.field))
+        place, series = inputs[problem.item_id]
+        field = problem.field
+        if field == "timestamp":
+            field = "timestamps" if series.start is None else "start"
+        return pointer("inputs", place, *([field] if field else []))
+
+    items = [
+        ProblemItem(item_id=one.item_id, pointer=place_of(one), detail=one.detail, hint=one.hint or None)
+        for one in error.problems
+    ]
+    return ProblemError(error.code, items)
+
+
+@dataclass(frozen=True)
+class _Order:
+    """A request that was read: of which model, which series, and how far."""
+
+    request: ForecastRequest
+    model: ServedModel
+    parts: list[Part]
+    prediction_length: int
+
+
+def _read(body: bytes, models: Models) -> _Order:
+    request = read_request(body)
+    parameters = request.parameters
+    try:
+        model = models.get(parameters.model)
+        longest = model.forecaster.prediction_length
+        horizon = longest if parameters.prediction_length is None else parameters.prediction_length
+        check_horizon(horizon, longest)
+        numbers = len(request.inputs) * horizon * (1 + len(parameters.quantile_levels))
+        if numbers > LIMITS.forecast_values:
+            detail = f"the answer would hold {numbers} numbers, {LIMITS.forecast_values} are given"
+            hint = "send fewer series, steps or quantile levels in one request"
+            raise ProblemError("too-much", [ProblemItem(pointer="/inputs", detail=detail, hint=hint)])
+        parts = lay_out_request(request, Frequency.parse(model.forecaster.config.frequency or "step"))
+    except (DataError, ParameterError, ModelNotFound) as error:
+        raise located(error, request) from error
+    return _Order(request, model, parts, horizon)
+
+
+async def _run(large: bool, function: Callable[..., Result], *arguments: Any) -> Result:
+    """Call a function: small work here, large work off the event loop."""
+    return await run_in_threadpool(function, *arguments) if large else function(*arguments)

@@ -1,0 +1,22 @@
+"""What one request may ask for. Reported by `GET /v1/models/{name}`."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Limits(BaseModel):
+    """The largest request that is answered."""
+
+    model_config = ConfigDict(frozen=True)
+
+    body_bytes: int = Field(16 * 2**20, description="Bytes of a request's body.")
+    series: int = Field(1_000, description="Series in a request.")
+    points_per_series: int = Field(100_000, description="Values in one series.")
+    points: int = Field(500_000, description="Values in all series of a request together.")
+    quantile_levels: int = Field(50, description="Quantile levels in a request.")
+    forecast_values: int = Field(
+        1_000_000, description="Numbers in an answer: series x steps x (quantile levels + 1 for the mean)."
+    )
+    item_id_length: int = Field(200, description="Characters of an item id.")
+
+
+LIMITS = Limits()

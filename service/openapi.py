@@ -1,0 +1,75 @@
+"""The OpenAPI description: the request that is read by hand, and the problems that every route may answer."""
+
+import math
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from service.problems import MEDIA_TYPE, ProblemDocument
+from service.schema import ForecastRequest
+
+REF = "#/components/schemas/{model}"
+_SEASON = [round(100 + 20 * math.sin(2 * math.pi * hour / 24), 1) for hour in range(48)]
+
+EXAMPLES: dict[str, Any] = {
+    "dated": {
+        "summary": "Two series, one with a missing value",
+        "value": {
+            "inputs": [
+                {"item_id": "shop_1", "start": "2024-01-01T00:00:00", "target": _SEASON},
+                {
+                    "item_id": "shop_2",
+                    "start": "2024-01-01T00:00:00+01:00",
+                    "target": [*_SEASON[:20], None, *_SEASON[21:]],
+                },
+            ],
+            "parameters": {"prediction_length": 2, "quantile_levels": [0.1, 0.5, 0.9]},
+        },
+    },
+    "undated": {"summary": "Values alone", "value": {"inputs": [{"target": _SEASON}]}},
+}
+
+FORECAST_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": REF.format(model="ForecastRequest")}, "examples": EXAMPLES},
+        },
+    }
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route: these problems, and any other in the same form."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": REF.format(model="ProblemDocument")}}}
+    named: dict[int | str, dict[str, Any]] = {
+        status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses
+    }
+    return {**named, "default": {"description": "Any other problem", "content": content}}
+
+
+def describe(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    """The function that makes the app's description, once."""
+
+    def description() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            content = get_openapi(
+                title=app.title,
+                version=app.version,
+                description=app.description,
+                routes=app.routes,
+                tags=app.openapi_tags,
+            )
+            _, definitions = models_json_schema(
+                [(ForecastRequest, "validation"), (ProblemDocument, "serialization")], ref_template=REF
+            )
+            schemas = content.setdefault("components", {}).setdefault("schemas", {})
+            schemas.update(definitions["$defs"])
+            app.openapi_schema = content
+        return app.openapi_schema
+
+    return description

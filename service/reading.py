@@ -1,0 +1,86 @@
+"""From a body's bytes to a checked request."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from pydantic import ValidationError
+
+from service.limits import LIMITS
+from service.problems import ERRORS_SHOWN, ProblemError, ProblemItem, pointer
+from service.schema import ForecastRequest, Strict
+from service.schema_errors import explain
+
+COVARIATES = ("past_covariates", "future_covariates")
+
+
+def read_request(body: bytes) -> ForecastRequest:
+    """Parse and check a body.
+
+    Returns:
+        The request, in which every series has an item id.
+
+    Raises:
+        ProblemError: The body is not JSON, does not fit the schema, or asks for too much.
+    """
+    try:
+        request = ForecastRequest.model_validate_json(body)
+    except ValidationError as error:
+        raise explain(error, body) from None
+    for place, series in enumerate(request.inputs):
+        if series.item_id is None:
+            series.item_id = str(place)
+    if unknown := list(islice(_unknown_fields(request), ERRORS_SHOWN)):
+        raise ProblemError("invalid-request", unknown)
+    _check_item_ids(request)
+    _check_times(request)
+    points = sum(len(series.target) for series in request.inputs)
+    if points > LIMITS.points:
+        raise ProblemError(
+            "too-much", [_item("/inputs", f"{points} values in all, {LIMITS.points} are taken", "send fewer series")]
+        )
+    return request
+
+
+def _unknown_fields(request: ForecastRequest) -> Iterator[ProblemItem]:
+    parts: list[tuple[Strict, str | None, tuple[str | int, ...]]] = [
+        (request, None, ()),
+        (request.parameters, None, ("parameters",)),
+        *((series, series.item_id, ("inputs", place)) for place, series in enumerate(request.inputs)),
+    ]
+    for part, item_id, path in parts:
+        for name in part.model_extra or ():
+            known = ", ".join(type(part).model_fields)
+            hint = "leave it out: this model takes no covariates" if name in COVARIATES else f"the fields are {known}"
+            yield _item(pointer(*path, name), f"there is no field {name[:50]!r}", hint, item_id)
+
+
+def _check_item_ids(request: ForecastRequest) -> None:
+    first: dict[str | None, int] = {}
+    for place, series in enumerate(request.inputs):
+        before = first.setdefault(series.item_id, place)
+        if before != place:
+            detail = f"inputs {before} and {place} are both named {series.item_id!r}"
+            at = pointer("inputs", place, "item_id")
+            raise ProblemError(
+                "bad-item-id", [_item(at, detail, "give every series a name of its own", series.item_id)]
+            )
+
+
+def _check_times(request: ForecastRequest) -> None:
+    """Refuse times that do not go with the values."""
+    for place, series in enumerate(request.inputs):
+        if series.timestamps is None:
+            continue
+        name = series.item_id
+        if series.start is not None:
+            detail, hint = f"{name!r} has both start and timestamps", "send one of them"
+        elif len(series.timestamps) != len(series.target):
+            detail = f"{name!r} has {len(series.timestamps)} timestamps and {len(series.target)} values"
+            hint = "send one timestamp for each value"
+        else:
+            continue
+        raise ProblemError("bad-timestamp", [_item(pointer("inputs", place, "timestamps"), detail, hint, name)])
+
+
+def _item(at: str, detail: str, hint: str | None = None, item_id: str | None = None) -> ProblemItem:
+    return ProblemItem(item_id=item_id, pointer=at, detail=detail, hint=hint)
