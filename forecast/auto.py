@@ -5,7 +5,7 @@ from math import ceil
 import numpy as np
 
 from forecast.config import ForecasterConfig
-from forecast.errors import DataError, ParameterError, Problem
+from forecast.errors import DataError, Problem
 from forecast.metrics import seasonal_error
 from forecast.table import SeriesTable
 
@@ -24,9 +24,11 @@ def resolve(config: ForecasterConfig, table: SeriesTable) -> ForecasterConfig:
         A configuration without open settings (but for the validation windows and the time limit).
 
     Raises:
-        DataError: All series are too short to learn from.
+        DataError: The configuration is of another frequency ("frequency-mismatch").
         ParameterError: What the configuration says does not fit together.
     """
+    if config.frequency is not None:
+        check_frequency(config, table)
     horizon = config.prediction_length
     seasons = table.frequency.season_lengths
     short = seasons[0] if seasons else 1
@@ -38,18 +40,6 @@ def resolve(config: ForecasterConfig, table: SeriesTable) -> ForecasterConfig:
         wanted = max(2 * weekly, 2 * horizon, config.network.shortcut or 0)
         context = ceil(max(min(wanted, typical - horizon), patch, config.network.shortcut or 0) / patch) * patch
     minimum = config.minimum_history or max(SHORTEST_HISTORY, min(short, LONGEST_MINIMUM))
-    if table.lengths.max() < minimum + horizon:
-        longest = int(np.argmax(table.lengths))
-        raise DataError(
-            "series-too-short",
-            Problem(
-                f"no series is long enough to learn from: the longest, {table.item_ids[longest]!r}, has "
-                f"{int(table.lengths[longest])} steps, and {minimum} of history + {horizon} to forecast are needed",
-                "send more history or forecast fewer steps",
-                str(table.item_ids[longest]),
-                "target",
-            ),
-        )
     shortcut = config.network.shortcut
     if shortcut is None:
         shortcut = _shortcut(table, [s for s in (1, *seasons) if s <= context], horizon)
@@ -61,22 +51,22 @@ def resolve(config: ForecasterConfig, table: SeriesTable) -> ForecasterConfig:
             "context_length": context,
             "minimum_history": minimum,
             "frequency": table.frequency.alias,
-            "nonnegative": bool((table.values >= 0).all()) if config.nonnegative is None else config.nonnegative,
+            "nonnegative": table.is_nonnegative() if config.nonnegative is None else config.nonnegative,
         }
     )
 
 
 def check_frequency(config: ForecasterConfig, table: SeriesTable) -> None:
-    """Refuse series of another frequency than the model's; undated series pass.
+    """Refuse series of another frequency than the model's; where either has no dates, all pass.
 
     Raises:
         DataError: The frequencies differ ("frequency-mismatch").
     """
-    if table.frequency.alias not in (config.frequency, "step"):
+    if "step" not in (table.frequency.alias, config.frequency) and table.frequency.alias != config.frequency:
         raise DataError(
             "frequency-mismatch",
             Problem(
-                f"the series step by {table.frequency}, this model was trained on steps of {config.frequency}",
+                f"the series step by {table.frequency}, the model by {config.frequency}",
                 "resample the series, or use a model of that frequency",
                 field="timestamp",
             ),
@@ -93,18 +83,16 @@ def validation_windows(config: ForecasterConfig, table: SeriesTable) -> int:
 
 def _patch_length(short: int, context: int | None) -> int:
     """A short season, or its largest divisor that is not too long and fits the context."""
-    sizes = [size for size in range(1, min(short, LONGEST_PATCH) + 1) if short % size == 0]
-    fitting = [size for size in sizes if context is None or context % size == 0]
-    if not fitting:
-        raise ParameterError(Problem(f"context_length={context} cannot be cut into patches", field="context_length"))
-    return fitting[-1]
+    sizes = range(1, min(short, LONGEST_PATCH) + 1)
+    return max(size for size in sizes if short % size == 0 and (context is None or context % size == 0))
 
 
 def _shortcut(table: SeriesTable, candidates: list[int], horizon: int) -> int:
     """The season whose naive forecast errs least, over steps as far apart as the forecast reaches."""
-    size = max(float(np.abs(table.values).mean()), 1e-30)
-    errors = []
-    for season in candidates:
-        error = seasonal_error(table, season * ceil(horizon / season)) / size
-        errors.append(float(np.nanmean(error)) if np.isfinite(error).any() else np.inf)
-    return candidates[int(np.argmin(errors))]
+    errors = np.stack([seasonal_error(table, season * ceil(horizon / season)) for season in candidates])
+    # Each series counts by how its own errors compare, whatever its size.
+    known = np.isfinite(errors)
+    total = np.where(known, errors, 0).sum(0)
+    share = np.where(known, errors, 0) / np.where(total > 0, total / known.sum(0), 1)
+    mean = np.where(known.any(1), share.sum(1) / known.sum(1).clip(min=1), np.inf)
+    return candidates[int(np.argmin(mean))]

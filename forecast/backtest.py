@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from forecast import metrics
-from forecast.errors import DataError, Problem
-from forecast.predictor import DEFAULT_LEVELS, Predictor
+from forecast.errors import DataError, ParameterError, Problem
+from forecast.predictor import DEFAULT_LEVELS, Predictor, check_horizon
 from forecast.table import SeriesTable
 
 
@@ -103,7 +103,18 @@ def backtest(
 
     Raises:
         DataError: No series is long enough for any window ("series-too-short").
+        ParameterError: The horizon, the number of windows or the levels are out of range.
     """
+    check_horizon(prediction_length)
+    levels = tuple(quantile_levels)
+    if windows < 1:
+        raise ParameterError(Problem(f"windows={windows} is not positive", "ask for 1 or more", field="windows"))
+    if not {0.1, 0.5, 0.9} <= set(levels):
+        found = ", ".join(map(str, levels)) or "none"
+        problem = Problem(
+            f"the levels 0.1, 0.5 and 0.9 are measured, found {found}", "add them", field="quantile_levels"
+        )
+        raise ParameterError(problem)
     seasons = table.frequency.season_lengths
     lag = season or (seasons[0] if seasons else 1)
     parts: list[tuple[npt.NDArray[np.int64], SeriesTable]] = []
@@ -118,12 +129,12 @@ def backtest(
         raise DataError(
             "series-too-short",
             Problem(
-                f"no series is long enough to backtest: the longest has {int(table.lengths.max())} steps, {needed} are needed",
+                f"no series is long enough to backtest: the longest has {int(table.lengths.max())} steps, "
+                f"{needed} are needed",
                 "send more history or forecast fewer steps",
                 field="target",
             ),
         )
-    levels = tuple(quantile_levels)
     series = np.concatenate([index for index, _ in parts])
     origins = np.concatenate([history.lengths for _, history in parts])
     position = (table.offsets[series] + origins)[:, None] + np.arange(prediction_length)

@@ -9,7 +9,8 @@ import torch
 from forecast.errors import ParameterError, Problem
 from forecast.metrics import seasonal_deviation
 from forecast.networks.shortcut import seasonal_shortcut
-from forecast.predictor import Predictor, check_horizon
+from forecast.outputs import check_levels
+from forecast.predictor import SERIES_AT_ONCE, Predictor, check_horizon
 from forecast.table import SeriesTable
 
 SEASONS_READ = 8
@@ -44,6 +45,16 @@ class SeasonalNaive(Predictor):
         check_horizon(prediction_length)
         check_levels(quantile_levels)
         self.check_usable(table)
+        parts = np.array_split(np.arange(len(table)), -(-len(table) // SERIES_AT_ONCE))
+        point = np.concatenate([self._point(table.select(part), prediction_length) for part in parts])
+        deviation = np.nan_to_num(seasonal_deviation(table, self.season_length))
+        seasons_ahead = np.arange(prediction_length) // self.season_length + 1
+        z = torch.special.ndtri(torch.tensor([0.5, *quantile_levels], dtype=torch.float64)).numpy()
+        spread = deviation[:, None] * np.sqrt(seasons_ahead)
+        result: npt.NDArray[np.float32] = (point[..., None] + spread[..., None] * z).astype(np.float32)
+        return result
+
+    def _point(self, table: SeriesTable, prediction_length: int) -> npt.NDArray[np.float32]:
         values, observed = table.tail(self.context_length)
         mean = values.sum(1, keepdims=True, dtype=np.float64) / observed.sum(1, keepdims=True)
         point = seasonal_shortcut(
@@ -52,23 +63,5 @@ class SeasonalNaive(Predictor):
             self.season_length,
             prediction_length,
             torch.from_numpy(mean.astype(np.float32)),
-        ).numpy()
-        deviation = np.nan_to_num(seasonal_deviation(table, self.season_length))
-        seasons_ahead = np.arange(prediction_length) // self.season_length + 1
-        z = torch.special.ndtri(torch.tensor([0.5, *quantile_levels], dtype=torch.float64)).numpy()
-        spread = deviation[:, None] * np.sqrt(seasons_ahead)
-        result: npt.NDArray[np.float32] = (point[..., None] + spread[..., None] * z).astype(np.float32)
-        return result
-
-
-def check_levels(quantile_levels: Sequence[float]) -> None:
-    """Refuse levels outside (0, 1).
-
-    Raises:
-        ParameterError: Names the first.
-    """
-    for level in quantile_levels:
-        if not 0 < level < 1:
-            raise ParameterError(
-                Problem(f"quantile level {level} is not between 0 and 1", "ask for levels such as 0.1", field="quantile_levels")
-            )
+        )
+        return point.numpy()

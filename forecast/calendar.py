@@ -5,8 +5,9 @@ without dates count their steps instead and use plain `int64`. Everything here i
 points and series.
 """
 
+import warnings
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ import pandas as pd
 
 from forecast.errors import ParameterError, Problem
 
-Times = npt.NDArray[np.datetime64] | npt.NDArray[np.int64]
+Times = npt.NDArray[Any]  # datetime64[us], or int64 for series without dates
 Ints = npt.NDArray[np.int64]
 
 SECOND = 1_000_000  # microseconds
@@ -23,6 +24,8 @@ WEEK = 7 * DAY
 YEAR = 31_556_952 * SECOND  # the mean Gregorian year, 365.2425 days
 
 Kind = Literal["fixed", "month-start", "month-end", "business-day", "step"]
+MONTHLY: tuple[Kind, Kind] = ("month-start", "month-end")
+
 
 @dataclass(frozen=True)
 class Frequency:
@@ -50,27 +53,23 @@ class Frequency:
         if alias == "step":
             return cls("step", "step", 1)
         try:
-            offset = pd.tseries.frequencies.to_offset(alias)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # "d" for "D" is as clear
+                offset = pd.tseries.frequencies.to_offset(alias)
         except (ValueError, TypeError):
             offset = None
         if offset is None or offset.n < 1:
             raise ParameterError(_unknown_alias(alias))
-        months = {"Month": 1, "Quarter": 3, "Year": 12}
         name = type(offset).__name__
-        if isinstance(offset, pd.offsets.BusinessDay) and name == "BusinessDay":
+        if name == "BusinessDay":
             return cls.of("business-day", offset.n)
-        if isinstance(offset, pd.offsets.Week):
-            return cls.of("fixed", offset.n * WEEK)
-        if name == "Day":
-            return cls.of("fixed", offset.n * DAY)
-        if isinstance(offset, pd.offsets.Tick):
-            nanoseconds = int(offset.nanos)
-            if nanoseconds % 1000:
-                raise ParameterError(_unknown_alias(alias))
-            return cls.of("fixed", nanoseconds // 1000)
-        for unit, length in months.items():
+        if name in ("Week", "Day"):
+            return cls.of("fixed", offset.n * (WEEK if name == "Week" else DAY))
+        if isinstance(offset, pd.offsets.Tick) and offset.nanos % 1000 == 0:
+            return cls.of("fixed", offset.nanos // 1000)
+        for unit, months in (("Month", 1), ("Quarter", 3), ("Year", 12)):
             if name in (f"{unit}Begin", f"{unit}End"):
-                return cls.of("month-start" if name.endswith("Begin") else "month-end", offset.n * length)
+                return cls.of("month-start" if name.endswith("Begin") else "month-end", offset.n * months)
         raise ParameterError(_unknown_alias(alias))
 
     @classmethod
@@ -81,7 +80,7 @@ class Frequency:
                 if size % unit == 0:
                     count = size // unit
                     return cls(name if count == 1 else f"{count}{name}", kind, size)
-        if kind in ("month-start", "month-end"):
+        if kind in MONTHLY:
             for months, name in ((12, "Y"), (3, "Q"), (1, "M")):
                 if size % months == 0:
                     count = size // months
@@ -108,36 +107,40 @@ class Frequency:
             steps = (times - start).astype(np.int64)
             return steps, np.ones(steps.shape, bool)
         if self.kind == "fixed":
-            micros = (times - start).astype(np.int64)
-            return micros // self.size, micros % self.size == 0
+            micros = (times - start).view(np.int64)
+            on_grid = micros % self.size == 0
+            micros //= self.size  # in place: these are the largest arrays that reading a table needs
+            return micros, on_grid
         if self.kind == "business-day":
             first, days = start.astype("M8[D]"), times.astype("M8[D]")
             count = np.busday_count(first, days)
             on_grid = np.is_busday(days) & (times - days == start - first) & (count % self.size == 0)
             return (count // self.size).astype(np.int64), on_grid
-        first, months = self._months(start), self._months(times)
+        first, months = start.astype("M8[M]"), times.astype("M8[M]")
         count = (months - first).astype(np.int64)
         on_grid = (count % self.size == 0) & (times - self._anchor(months) == start - self._anchor(first))
         return count // self.size, on_grid
 
     def advance(self, start: Times, steps: Ints) -> Times:
         """The times `steps` steps after `start` (broadcast against each other)."""
+        moved: Times
         if self.kind == "step":
-            return start + steps * np.int64(self.size)
-        if self.kind == "fixed":
-            return start + (steps * np.int64(self.size)).astype("m8[us]")
-        if self.kind == "business-day":
+            moved = start + steps * np.int64(self.size)
+        elif self.kind == "fixed":
+            moved = start + (steps * np.int64(self.size)).astype("m8[us]")
+        elif self.kind == "business-day":
             days = start.astype("M8[D]")
-            moved = np.busday_offset(days, steps * self.size, roll="forward")
-            return moved.astype("M8[us]") + (start - days)
-        months = self._months(start)
-        moved = months + (steps * self.size).astype("m8[M]")
-        return self._anchor(moved) + (start - self._anchor(months))
+            moved = np.busday_offset(days, steps * self.size, roll="forward").astype("M8[us]") + (start - days)
+        else:
+            first = start.astype("M8[M]")
+            months = first + (steps * self.size).astype("m8[M]")
+            moved = self._anchor(months) + (start - self._anchor(first))
+        return moved
 
     @property
     def season_lengths(self) -> tuple[int, ...]:
         """Steps per season, the shortest first; empty where nothing repeats by the calendar."""
-        if self.kind in ("month-start", "month-end"):
+        if self.kind in MONTHLY:
             return (12 // self.size,) if self.size < 12 and 12 % self.size == 0 else ()
         if self.kind == "business-day":
             return (5, 261) if self.size == 1 else ()
@@ -150,10 +153,7 @@ class Frequency:
         cycles = (MINUTE, HOUR) if self.size < MINUTE else (HOUR, DAY) if self.size < 5 * MINUTE else (DAY, WEEK)
         return tuple(cycle // self.size for cycle in cycles if cycle % self.size == 0 and cycle > self.size)
 
-    def _months(self, times: Times) -> npt.NDArray[np.datetime64]:
-        return times.astype("M8[M]")
-
-    def _anchor(self, months: npt.NDArray[np.datetime64]) -> npt.NDArray[np.datetime64]:
+    def _anchor(self, months: Times) -> Times:
         """The instant in each month from which days are counted: its start, or the start of the next."""
         return (months + 1 if self.kind == "month-end" else months).astype("M8[us]")
 
@@ -195,15 +195,17 @@ def calendar_features(frequency: Frequency, times: Times) -> npt.NDArray[np.floa
 def _cycles(frequency: Frequency) -> tuple[str, ...]:
     if frequency.kind == "step":
         return ()
-    step = {"fixed": frequency.size, "business-day": frequency.size * DAY}.get(frequency.kind, frequency.size * 30 * DAY)
+    step = {"fixed": frequency.size, "business-day": frequency.size * DAY}.get(
+        frequency.kind, frequency.size * 30 * DAY
+    )
     return tuple(name for name, length in (("day", DAY), ("week", WEEK), ("year", YEAR)) if 2 * step <= length)
 
 
 def infer_frequency(times: Times, first: Ints) -> "Frequency | Irregularity":
     """Find the grid that a table of series lies on.
 
-    The step is the one most points have. Uneven multiples of it are gaps; a series that steps evenly,
-    but by another step, is of another frequency.
+    The step is the most common distance between neighbours. Multiples of it are gaps, but a series that
+    steps evenly by another distance is of another frequency.
 
     Args:
         times: `(P,)`, strictly increasing within each series.
@@ -214,26 +216,25 @@ def infer_frequency(times: Times, first: Ints) -> "Frequency | Irregularity":
     """
     if np.issubdtype(times.dtype, np.integer):
         return Frequency.parse("step")
-    counts = np.diff(np.append(first, len(times)))
-    steps = Steps.between(times.astype("M8[us]").astype(np.int64), first)
+    steps = Steps.between(times.astype(np.int64), first)
     if steps is None:
         return Irregularity("unknown")
-    if steps.smallest.min() >= 28 * DAY:
-        for kind in ("month-start", "month-end"):
-            probe = Frequency.of(kind, 1)  # type: ignore[arg-type]
-            starts = np.repeat(times[first], counts)
-            months, on_grid = probe.positions(starts, times)
-            if on_grid.all():
-                found = Steps.between(months, first)
-                if found is not None:
-                    return found.common(kind)  # type: ignore[arg-type]
-    if steps.smallest.min() % DAY == 0 and steps.smallest.min() <= 3 * DAY and np.is_busday(times.astype("M8[D]")).all():
+    shortest = steps.smallest.min()
+    if shortest >= 28 * DAY:
+        starts = np.repeat(times[first], np.diff(first, append=len(times)))
+        for kind in MONTHLY:
+            months, on_grid = Frequency.of(kind, 1).positions(starts, times)
+            if on_grid.all() and (by_month := Steps.between(months, first)) is not None:
+                return by_month.common(kind)
+    if shortest % DAY == 0 and shortest <= 3 * DAY:
         days = times.astype("M8[D]")
-        count = np.busday_count(np.repeat(days[first], counts), days).astype(np.int64)
-        weekend_skipped = (np.diff(days).astype(np.int64) != np.diff(count)).any()
-        found = Steps.between(count, first)
-        if weekend_skipped and found is not None and found.usual() == 1:
-            return found.common("business-day")
+        if np.is_busday(days).all():
+            last = np.append(first[1:], len(times)) - 1
+            count = np.busday_count(np.repeat(days[first], last + 1 - first), days).astype(np.int64)
+            weekend_skipped = (count[last] != (days[last] - days[first]).astype(np.int64)).any()
+            by_day = Steps.between(count, first)
+            if weekend_skipped and by_day is not None and by_day.usual == 1:
+                return by_day.common("business-day")
     return steps.common("fixed")
 
 
@@ -245,14 +246,12 @@ class Irregularity:
         reason: "unknown" (no series has two values), "mixed" (a series keeps a step of its own) or
             "uneven" (a time lies off the grid).
         series: Index of the first series concerned.
-        frequency: The grid that most points lie on.
-        other: That series' own grid, where it has one.
+        frequency: The grid that most points lie on; None where it is unknown.
     """
 
     reason: Literal["unknown", "mixed", "uneven"]
     series: int = 0
     frequency: Frequency | None = None
-    other: Frequency | None = None
 
 
 @dataclass(frozen=True)
@@ -263,6 +262,7 @@ class Steps:
         series: `(M,)` which series.
         smallest, largest, divisor: `(M,)` smallest and largest distance, and the greatest common divisor.
         counts: `(M,)` how many distances.
+        usual: The most common distance of all, the smallest of these where there are several.
     """
 
     series: Ints
@@ -270,10 +270,12 @@ class Steps:
     largest: Ints
     divisor: Ints
     counts: Ints
+    usual: int
 
     @classmethod
-    def between(cls, numbers: Ints, first: Ints) -> "Steps | None":
-        counts = np.diff(np.append(first, len(numbers))) - 1
+    def between(cls, numbers: Ints, first: Ints) -> Self | None:
+        """Sum up the distances between neighbours; None where no series has two values."""
+        counts = np.diff(first, append=len(numbers)) - 1
         several = np.flatnonzero(counts > 0)
         if not len(several):
             return None
@@ -282,28 +284,26 @@ class Steps:
         # distance from its last value to the next series' first.
         bounds = np.stack((first[several], first[several] + counts[several]), axis=1).ravel()
         bounds = bounds[bounds < len(distances)]
-        return cls(
-            several,
-            np.minimum.reduceat(distances, bounds)[::2],
-            np.maximum.reduceat(distances, bounds)[::2],
-            np.gcd.reduceat(distances, bounds)[::2],
-            counts[several],
-        )
-
-    def usual(self) -> int:
-        """The smallest distance of the series that hold most points."""
-        sizes, which = np.unique(self.smallest, return_inverse=True)
-        return int(sizes[np.argmax(np.bincount(which, weights=self.counts))])
+        smallest, largest, divisor = (f.reduceat(distances, bounds)[::2] for f in (np.minimum, np.maximum, np.gcd))
+        distances[first[1:] - 1] = 0  # between two series
+        return cls(several, smallest, largest, divisor, counts[several], _most_common(distances))
 
     def common(self, kind: Kind) -> Frequency | Irregularity:
         """The one grid of all series, or the first series that does not lie on it."""
-        size = self.usual()
-        even = (self.smallest == self.largest) & (self.smallest != size) & (self.counts >= 3)
-        off = self.divisor % size != 0
-        frequency = Frequency.of(kind, size)
-        if not (even | off).any():
+        frequency = Frequency.of(kind, self.usual)
+        # Days of 23 to 25 hours and months of 28 to 31 days are even steps.
+        even = (self.largest <= 1.15 * self.smallest) & (self.counts >= 3)
+        mixed = even & ((self.smallest >= 2 * self.usual) | (2 * self.largest <= self.usual))
+        wrong = mixed | (self.divisor % self.usual != 0)
+        if not wrong.any():
             return frequency
-        worst = int(np.argmax(even | off))
-        other = Frequency.of(kind, int(self.smallest[worst])) if self.divisor[worst] == self.smallest[worst] else None
-        return Irregularity("mixed" if other else "uneven", int(self.series[worst]), frequency, other)
+        worst = int(np.argmax(wrong))
+        return Irregularity("mixed" if mixed[worst] else "uneven", int(self.series[worst]), frequency)
 
+
+def _most_common(distances: Ints) -> int:
+    """The most common positive number; sorts in place."""
+    distances.sort()
+    ends = np.flatnonzero(np.append(distances[1:] != distances[:-1], True))
+    counts = np.diff(ends, prepend=-1)
+    return int(distances[ends[np.argmax(np.where(distances[ends] > 0, counts, 0))]])

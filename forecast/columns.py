@@ -1,8 +1,7 @@
 """Whatever pandas gives, as three plain columns: long frames, wide frames, single series, files."""
 
-import warnings
-from dataclasses import dataclass
-from datetime import UTC, tzinfo
+from dataclasses import dataclass, replace
+from datetime import tzinfo
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,10 @@ from forecast.calendar import Times
 from forecast.errors import DataError, ParameterError, Problem
 
 SYNONYMS = {"item_id": "unique_id", "timestamp": "ds", "target": "y"}
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")  # in a CSV file's target
 READERS = {".parquet": "Parquet", ".pq": "Parquet", ".csv": "CSV"}
-LARGEST = 1e37  # so that sums over a context stay within float32
+UTC_OFFSET = r"[T ].*(?:Z|[+-]\d\d(?::?\d\d)?)$"  # at the end of an ISO 8601 time
+LARGEST = 1e37  # so that a few times a value stays within float32
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Names:
                 "missing-column",
                 Problem(
                     f"there is no column {wanted!r}; found {', '.join(map(repr, found)) or 'none'}",
-                    f"name the column that holds the {role}: {role}=... (--{role.replace('_', '-')} on the command line)",
+                    f"name the column with the {role}: {role}=... (--{role.replace('_', '-')} on the command line)",
                     field=role,
                 ),
             )
@@ -78,20 +79,22 @@ def read_columns(data: pd.DataFrame | pd.Series | str | Path, names: Names) -> C
     Raises:
         DataError: No such file, an unreadable one, a missing column, an empty table, a timestamp or
             a target that cannot be read.
+        ParameterError: The data are none of these.
     """
     if isinstance(data, str | Path):
-        frame = _read_file(Path(data), names)
+        frame = _long(_read_file(Path(data), names), names)
     elif isinstance(data, pd.Series):
-        name = data.name if data.name is not None else "series"
-        frame = pd.DataFrame({"item_id": name, "timestamp": data.index, "target": data.to_numpy()})
-        names = Names()
+        frame = _series(data, names)
+        names = replace(names, target=None)
     elif isinstance(data, pd.DataFrame):
         frame = _long(data, names)
     else:
         raise ParameterError(
-            Problem(f"series of type {type(data).__name__} cannot be read", "pass a DataFrame, a Series or a file's path")
+            Problem(
+                f"series of type {type(data).__name__} cannot be read", "pass a DataFrame, a Series or a file's path"
+            )
         )
-    found = [str(column) for column in frame.columns]
+    found = list(frame.columns)
     timestamp, target = names.require("timestamp", found), names.require("target", found)
     item_id = names.require("item_id", found) if names.item_id else names.find("item_id", found)
     if not len(frame):
@@ -112,18 +115,20 @@ def parse_times(column: pd.Series) -> tuple[Times, tzinfo | None]:
     Raises:
         DataError: A timestamp is missing or cannot be read ("bad-timestamp").
     """
-    if isinstance(column.dtype, pd.PeriodDtype):
-        column = column.dt.to_timestamp()
-    if pd.api.types.is_integer_dtype(column.dtype) and not column.isna().any():
-        return column.to_numpy(np.int64), None
-    if not pd.api.types.is_datetime64_any_dtype(column.dtype):
-        column = _parse_text_times(column)
+    column = _plain(column)
     if column.isna().any():
         row = int(np.argmax(column.isna().to_numpy()))
-        raise DataError("bad-timestamp", Problem(f"row {row} has no timestamp", "drop the row or date it", field="timestamp"))
+        problem = Problem(f"row {row} has no timestamp", "drop the row or date it", field="timestamp")
+        raise DataError("bad-timestamp", problem)
+    if pd.api.types.is_integer_dtype(column.dtype):
+        return column.to_numpy(np.int64), None
+    if isinstance(column.dtype, pd.PeriodDtype):
+        column = column.dt.to_timestamp()
+    if not pd.api.types.is_datetime64_any_dtype(column.dtype):
+        column = _parse_text_times(column.astype(str))
     tz = column.dt.tz
     if tz is not None:
-        column = column.dt.tz_convert("UTC").dt.tz_localize(None)
+        column = column.dt.tz_convert(None)
     return column.to_numpy().astype("M8[us]", copy=False), tz
 
 
@@ -131,51 +136,82 @@ def parse_target(column: pd.Series) -> npt.NDArray[np.floating]:
     """The target as floats, NaN where missing.
 
     Raises:
-        DataError: Text, an infinite value, or one beyond what 32-bit floats can be summed in.
+        DataError: Something is not a number ("bad-target").
     """
-    numbers = column
-    if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
-        numbers = pd.to_numeric(column, errors="coerce") if column.dtype.kind != "b" else column.astype(float)
-        text = (numbers.isna() & column.notna()).to_numpy()
-        if text.any():
-            row = int(np.argmax(text))
+    column = _plain(column)
+    numeric = pd.api.types.is_numeric_dtype(column.dtype) and column.dtype.kind != "c"
+    if not numeric:
+        is_text = pd.api.types.is_string_dtype(column.dtype) or pd.api.types.is_object_dtype(column.dtype)
+        numbers = pd.to_numeric(column if is_text else column.astype(str), errors="coerce")
+        bad = (numbers.isna() & column.notna()).to_numpy()
+        if bad.any():
+            row = int(np.argmax(bad))
+            others = f" ({int(bad.sum())} such rows)" if bad.sum() > 1 else ""
             raise DataError(
                 "bad-target",
                 Problem(
-                    f"row {row} has the target {str(column.iloc[row])[:50]!r}, which is not a number "
-                    f"({int(text.sum())} such rows)",
+                    f"row {row} has the target {str(column.iloc[row])[:50]!r}, which is not a number{others}",
                     "send numbers, and nothing (NaN, null) where a value is missing",
                     field="target",
                 ),
             )
-    kind = np.float32 if numbers.dtype == np.float32 else np.float64
-    values: npt.NDArray[np.floating] = numbers.to_numpy(kind, na_value=np.nan)
-    return values
+        column = numbers
+    kind = np.float32 if column.dtype == np.float32 else np.float64
+    if isinstance(column.dtype, np.dtype):
+        return column.to_numpy(kind)
+    return column.to_numpy(kind, na_value=np.nan)
+
+
+def _plain(column: pd.Series) -> pd.Series:
+    """The column without categories or Python objects, where pandas knows a better type for them."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    return column.infer_objects()
+
+
+def _series(series: pd.Series, names: Names) -> pd.DataFrame:
+    """One series, named as it is; or several, told apart by a level of the index."""
+    if isinstance(series.index, pd.MultiIndex):
+        return _long(series.to_frame("target"), replace(names, target=None))
+    name = pd.Index(["series" if series.name is None else series.name])
+    item_id = pd.Categorical.from_codes(np.zeros(len(series), np.int8), categories=name)
+    found = {role: getattr(names, role) or role for role in ("item_id", "timestamp")}
+    return pd.DataFrame(
+        {found["item_id"]: item_id, found["timestamp"]: series.index, "target": series.array}, copy=False
+    )
 
 
 def _long(frame: pd.DataFrame, names: Names) -> pd.DataFrame:
-    """A long frame as it is, with its index as columns where the columns are there; a wide one melted."""
-    if any(name in ("item_id", "timestamp", *SYNONYMS.values(), *vars(names).values()) for name in frame.index.names if name):
-        frame = frame.reset_index()
+    """A frame with the three columns: taken from the index where they are there, melted where it is wide."""
     found = [str(column) for column in frame.columns]
+    twice = next((name for name in found if found.count(name) > 1), None) if len(set(found)) < len(found) else None
+    if twice is not None:
+        problem = Problem(f"{found.count(twice)} columns are named {twice!r}", "rename or drop all but one")
+        raise DataError("duplicate-column", problem)
+    frame = frame.set_axis(found, axis=1)
     dated = isinstance(frame.index, pd.DatetimeIndex | pd.PeriodIndex)
-    if dated and names.find("timestamp", found) is None:
-        if names.find("target", found) is not None:
-            return frame.assign(timestamp=frame.index)
-        numeric = frame.select_dtypes("number")
-        if numeric.shape[1] == frame.shape[1] and numeric.shape[1]:
-            return pd.DataFrame(
-                {
-                    "item_id": pd.Categorical.from_codes(
-                        np.repeat(np.arange(numeric.shape[1]), len(frame)), categories=pd.Index(found)
-                    ),
-                    "timestamp": np.tile(frame.index.to_numpy(), numeric.shape[1])
-                    if frame.index.tz is None  # type: ignore[union-attr]
-                    else pd.concat([frame.index.to_series()] * numeric.shape[1]).array,
-                    "target": numeric.to_numpy(float).ravel(order="F"),
-                }
-            )
+    is_wide = dated and names.target is None and not any(names.find(role, found) for role in SYNONYMS)
+    if is_wide and found and all(map(pd.api.types.is_numeric_dtype, frame.dtypes)):
+        return _melt(frame)
+    levels = [str(name) for name in frame.index.names]
+    roles = [role for role in ("item_id", "timestamp") if names.find(role, found) is None and names.find(role, levels)]
+    if roles:
+        frame = frame.reset_index()
+    if dated and "timestamp" not in roles and names.find("timestamp", found) is None:
+        frame = frame.assign(**{names.timestamp or "timestamp": frame.index})
     return frame
+
+
+def _melt(frame: pd.DataFrame) -> pd.DataFrame:
+    """A wide frame, a column per series, as a long one."""
+    rows, columns = frame.shape
+    return pd.DataFrame(
+        {
+            "item_id": pd.Categorical.from_codes(np.repeat(np.arange(columns), rows), categories=frame.columns),
+            "timestamp": frame.index.take(np.tile(np.arange(rows), columns)),
+            "target": frame.to_numpy(float, na_value=np.nan).ravel(order="F"),
+        }
+    )
 
 
 def _read_file(path: Path, names: Names) -> pd.DataFrame:
@@ -183,54 +219,65 @@ def _read_file(path: Path, names: Names) -> pd.DataFrame:
     if not path.exists():
         raise DataError("no-such-file", Problem(f"there is no file {str(path)!r}", "check the path"))
     kind = READERS.get(path.suffix.lower())
-    if kind is None:
-        raise DataError("unreadable-file", Problem(f"{str(path)!r} is neither .parquet nor .csv", "convert it to one of them"))
+    if path.is_dir() or kind is None:
+        what = "a folder" if path.is_dir() else "neither .parquet nor .csv"
+        raise DataError("unreadable-file", Problem(f"{str(path)!r} is {what}", "name a Parquet or CSV file"))
     try:
         header = list(pq.read_schema(path).names) if kind == "Parquet" else list(pd.read_csv(path, nrows=0).columns)
-        wanted = [names.require(role, header) for role in ("timestamp", "target")]
+        timestamp, target = names.require("timestamp", header), names.require("target", header)
         item_id = names.require("item_id", header) if names.item_id else names.find("item_id", header)
-        columns = [*([item_id] if item_id else []), *wanted]
+        columns = [name for name in (item_id, timestamp, target) if name is not None]
         if kind == "Parquet":
             return pd.read_parquet(path, columns=columns)
-        return pd.read_csv(path, usecols=columns, dtype={item_id: str} if item_id else None)
+        return pd.read_csv(
+            path,
+            usecols=columns,
+            dtype={item_id: str} if item_id else None,
+            # A series may well be called "NA".
+            keep_default_na=False,
+            na_values={timestamp: [""], target: list(MISSING), **({item_id: [""]} if item_id else {})},
+        )
     except pd.errors.EmptyDataError:
         raise DataError("empty-table", Problem(f"{str(path)!r} is empty", "send at least one series")) from None
     except DataError:
         raise
     except (ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0][:200]
-        raise DataError("unreadable-file", Problem(f"{str(path)!r} cannot be read as {kind}: {reason}", "check the file")) from error
+        problem = Problem(f"{str(path)!r} cannot be read as {kind}: {reason}", "check the file")
+        raise DataError("unreadable-file", problem) from error
 
 
 def _item_codes(column: pd.Series) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.object_]]:
-    codes, uniques = pd.factorize(column)
-    if (codes < 0).any():
+    try:
+        codes, uniques = pd.factorize(column)
+    except TypeError:
+        problem = Problem("item ids must be text or numbers", "turn them into text", field="item_id")
+        raise DataError("bad-item-id", problem) from None
+    if codes.min() < 0:
         row = int(np.argmax(codes < 0))
-        raise DataError("bad-item-id", Problem(f"row {row} has no item_id", "name the series each row belongs to", field="item_id"))
+        problem = Problem(f"row {row} has no item_id", "name the series each row belongs to", field="item_id")
+        raise DataError("bad-item-id", problem)
     return codes.astype(np.int64, copy=False), np.asarray(uniques, object)
 
 
-def _parse_text_times(column: pd.Series) -> pd.Series:
+def _parse_text_times(text: pd.Series) -> pd.Series:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            parsed = pd.to_datetime(column, format="ISO8601", errors="coerce")
-        if parsed.dtype.kind != "M":
-            raise ValueError
-    except (ValueError, TypeError, Warning):
-        try:
-            parsed = pd.to_datetime(column, format="ISO8601", errors="coerce", utc=True).dt.tz_convert(UTC)
-        except (ValueError, TypeError):
-            parsed = pd.Series(pd.NaT, index=column.index, dtype="datetime64[us]")
-    bad = (parsed.isna() & column.notna()).to_numpy()
+        parsed = pd.to_datetime(text, format="ISO8601", errors="coerce")
+    except ValueError:  # UTC offsets differ, or are there in part
+        parsed = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
+        local = ~text.str.contains(UTC_OFFSET, regex=True).to_numpy(bool)
+        if local.any():
+            raise _bad_time(
+                text, local, "without a UTC offset, others have one", "give all of them an offset"
+            ) from None
+    bad = parsed.isna().to_numpy()
     if bad.any():
-        row = int(np.argmax(bad))
-        raise DataError(
-            "bad-timestamp",
-            Problem(
-                f"row {row} has the timestamp {str(column.iloc[row])[:50]!r}, which is not ISO 8601 (2024-01-31T13:00)",
-                "convert the column first, say with pandas.to_datetime(..., format=...)",
-                field="timestamp",
-            ),
-        )
+        hint = "convert the column first, say with pandas.to_datetime(..., format=...); whole numbers count steps"
+        raise _bad_time(text, bad, "which is not ISO 8601 (2024-01-31T13:00)", hint)
     return parsed
+
+
+def _bad_time(text: pd.Series, bad: npt.NDArray[np.bool_], fault: str, hint: str) -> DataError:
+    row = int(np.argmax(bad))
+    detail = f"row {row} has the timestamp {text.iloc[row][:50]!r}, {fault}"
+    return DataError("bad-timestamp", Problem(detail, hint, field="timestamp"))

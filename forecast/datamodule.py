@@ -12,6 +12,8 @@ from forecast.errors import DataError, Problem
 from forecast.table import SeriesTable
 from forecast.windows import Batch, Origins, Windows
 
+MOST_VALIDATED = 4096  # windows an epoch, evenly taken from all that are kept: enough for a steady loss
+
 
 class WindowsDataModule(pl.LightningDataModule):
     """Batches of windows, validation windows never among those trained on.
@@ -19,6 +21,9 @@ class WindowsDataModule(pl.LightningDataModule):
     Args:
         table: The training data; its last steps are kept for validation.
         config: A resolved configuration.
+
+    Raises:
+        DataError: No series is long enough ("series-too-short").
     """
 
     def __init__(self, table: SeriesTable, config: ForecasterConfig) -> None:
@@ -33,31 +38,33 @@ class WindowsDataModule(pl.LightningDataModule):
         long_enough = lengths - kept >= minimum + horizon
         last = lengths - horizon - torch.where(long_enough, kept, 0)
         self.origins = Origins(torch.full_like(last, minimum), last)
-        held_out = lengths.new_tensor(range(self.validation_windows)) * horizon
         series = torch.arange(len(lengths))[long_enough]
-        self.validation = (
-            series.repeat_interleave(self.validation_windows),
-            (lengths[long_enough].unsqueeze(1) - horizon - held_out).flatten(),
-        )
+        steps_back = horizon * torch.arange(1, self.validation_windows + 1)
+        origins = (lengths[series].unsqueeze(1) - steps_back).flatten()
+        number = min(len(origins), MOST_VALIDATED)
+        picked = torch.linspace(0, max(len(origins) - 1, 0), number, dtype=torch.float64).round().long()
+        self.validation = series.repeat_interleave(self.validation_windows)[picked], origins[picked]
         if not len(series):
-            need = minimum + horizon + kept
-            raise DataError(
-                "series-too-short",
-                Problem(
-                    f"no series is long enough to validate on: the longest has {int(lengths.max())} steps, {need} are "
-                    f"needed ({minimum} of history + {horizon} to forecast, and {kept} to validate on)",
-                    "send more history or forecast fewer steps",
-                    field="target",
-                ),
+            longest = int(lengths.argmax())
+            detail = (
+                f"no series is long enough to learn from: the longest, {str(table.item_ids[longest])!r}, has "
+                f"{int(lengths[longest])} steps, {minimum + horizon + kept} are needed "
+                f"({minimum} of history, {horizon} to forecast and {kept} to validate on)"
             )
+            hint = "send more history or forecast fewer steps"
+            raise DataError("series-too-short", Problem(detail, hint, str(table.item_ids[longest]), "target"))
 
     def train_dataloader(self) -> DataLoader[Batch]:
         training = self.config.training
-        windows = _RandomWindows(self.windows, self.origins, training.batch_size, training.batches_per_epoch, training.seed)
+        windows = _RandomWindows(
+            self.windows, self.origins, training.batch_size, training.batches_per_epoch, training.seed
+        )
         return DataLoader(windows, batch_size=None)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        return DataLoader(_GivenWindows(self.windows, *self.validation, self.config.training.batch_size), batch_size=None)
+        return DataLoader(
+            _GivenWindows(self.windows, *self.validation, self.config.training.batch_size), batch_size=None
+        )
 
 
 class _RandomWindows(IterableDataset[Batch]):
@@ -89,5 +96,7 @@ class _GivenWindows(IterableDataset[Batch]):
         return -(-len(self.series) // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        for series, origin in zip(self.series.split(self.batch_size), self.origin.split(self.batch_size), strict=True):
+        for series, origin in zip(
+            *(torch.split(part, self.batch_size) for part in (self.series, self.origin)), strict=True
+        ):
             yield self.windows.gather(series, origin)

@@ -62,6 +62,7 @@ class DataError(ForecastError, ValueError):
         "no-such-file": "No such file",
         "unreadable-file": "Unreadable file",
         "missing-column": "Missing column",
+        "duplicate-column": "Duplicate column",
         "empty-table": "Empty table",
         "bad-item-id": "Bad item id",
         "bad-timestamp": "Bad timestamp",
@@ -95,13 +96,13 @@ class ModelError(ForecastError):
     code = "model-error"
 
 
-class ModelNotFound(ModelError):
+class ModelNotFound(ModelError):  # noqa: N818
     """There is no model under that name."""
 
     code = "model-not-found"
 
 
-class ModelDamaged(ModelError):
+class ModelDamaged(ModelError):  # noqa: N818
     """A saved model's files are missing, altered, or do not fit together."""
 
     code = "model-damaged"
@@ -113,7 +114,7 @@ class TrainingError(ForecastError):
     code = "training-failed"
 
 
-class RegistryUnavailable(ForecastError):
+class RegistryUnavailable(ForecastError):  # noqa: N818
     """The tracking store or model registry does not answer."""
 
     code = "registry-unavailable"

@@ -9,20 +9,19 @@ import numpy.typing as npt
 import torch
 
 from forecast.auto import check_frequency, resolve
+from forecast.calendar import Frequency
 from forecast.config import ForecasterConfig, NetworkConfig, TrainingConfig
 from forecast.errors import ModelNotFound, Problem
 from forecast.networks import Network
 from forecast.outputs import level_weights
-from forecast.predictor import Data, Predictor, check_horizon
-from forecast.saved import build_network, check_golden, golden_input, golden_table, load_model, save_model
+from forecast.predictor import SERIES_AT_ONCE, Data, Predictor, check_horizon
+from forecast.saved import check_golden, golden_input, golden_table, load_model, save_model
 from forecast.series import read_series
 from forecast.table import SeriesTable
 from forecast.windows import Windows
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
-
-SERIES_AT_ONCE = 1024
 
 
 class Forecaster(Predictor):
@@ -93,7 +92,9 @@ class Forecaster(Predictor):
             ModelNotFound: There is none yet.
         """
         if self._network is None:
-            raise ModelNotFound(Problem("this forecaster is not trained", "call fit(series) or Forecaster.load(folder)"))
+            raise ModelNotFound(
+                Problem("this forecaster is not trained", "call fit(series) or Forecaster.load(folder)")
+            )
         return self._network
 
     def fit(self, series: Data, callbacks: "Sequence[Callback]" = ()) -> Self:
@@ -129,20 +130,28 @@ class Forecaster(Predictor):
         weights = level_weights(self.config.quantile_levels, quantile_levels)
         check_frequency(self.config, table)
         self.check_usable(table)
-        windows = Windows(table.keep_last(self.context_length), self.context_length, self.prediction_length)
+        calendar = Frequency.parse(self.config.frequency or "step")
+        history = table.keep_last(self.context_length)
+        windows = Windows(history, self.context_length, self.prediction_length, calendar)
         out = torch.empty(len(table), prediction_length, weights.shape[1])
         with torch.inference_mode():
-            for series in torch.arange(len(table)).split(SERIES_AT_ONCE):
+            for series in torch.split(torch.arange(len(table)), SERIES_AT_ONCE):
                 batch = windows.latest(series)
                 quantiles = network(batch.context, batch.observed, batch.known)
-                out[series] = quantiles[:, :prediction_length] @ weights
+                out[series] = (quantiles[:, :prediction_length].double() @ weights).float()
         return out.numpy()
 
     def save(self, folder: str | Path) -> None:
-        """Write the model to a folder (see `saved.py`), with a golden forecast that `load` checks."""
+        """Write the model to a folder (see `saved.py`), with a golden forecast that `load` checks.
+
+        Raises:
+            ModelNotFound: The forecaster is not trained.
+            ParameterError: The folder holds something else than a model, which would be lost.
+        """
+        network = self.network
         golden = golden_input(self.config)
-        golden["forecast"] = self._golden_forecast(golden).tolist()
-        save_model(folder, self.config, self.network, golden)
+        golden["forecast"] = self._trained_quantiles(golden_table(golden)).tolist()
+        save_model(folder, self.config, network, golden)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -155,9 +164,9 @@ class Forecaster(Predictor):
         config, network, golden = load_model(folder)
         model = cls.from_config(config)
         model._network = network
-        check_golden(golden, model._golden_forecast(golden))
+        check_golden(golden, model._trained_quantiles)
         return model
 
-    def _golden_forecast(self, golden: dict[str, Any]) -> npt.NDArray[np.float32]:
-        """The trained quantiles for the golden input: `(H, Q)`."""
-        return self.forecast(golden_table(golden), self.prediction_length, self.config.quantile_levels)[0, :, 1:]
+    def _trained_quantiles(self, table: SeriesTable) -> npt.NDArray[np.float32]:
+        """The trained quantiles for one series: `(H, Q)`."""
+        return self.forecast(table, self.prediction_length, self.config.quantile_levels)[0, :, 1:]

@@ -6,11 +6,12 @@ means (`numpy.nanmean`).
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from forecast.table import SeriesTable
+from forecast.table import SeriesTable, stretch_sums
 
 Floats = npt.NDArray[np.floating]
 Mask = npt.NDArray[np.bool_]
@@ -25,31 +26,25 @@ def seasonal_error(table: SeriesTable, lag: int) -> Floats:
         `(N,)` float64 in the units of the data, NaN where a series has no such pair.
     """
     total, count = _lagged(table, lag, 1)
-    return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+    return _ratio(total, count)
 
 
 def seasonal_deviation(table: SeriesTable, lag: int) -> Floats:
     """Root mean square of y_t - y_{t-lag}: the standard deviation of seasonal naive's errors, `(N,)`."""
     total, count = _lagged(table, lag, 2)
-    return np.sqrt(np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0))
+    return np.sqrt(_ratio(total, count))
 
 
 def _lagged(table: SeriesTable, lag: int, power: int) -> tuple[Floats, Floats]:
     """Sums of |y_t - y_{t-lag}|^power and the number of observed pairs, by series."""
-    if len(table.values) <= lag:
-        return np.zeros(len(table)), np.zeros(len(table))
-    distance = np.abs(table.values[lag:].astype(np.float64) - table.values[:-lag])
+    lengths = np.maximum(table.lengths - lag, 0)
     pairs = table.observed[lag:] & table.observed[:-lag]
-    distance = np.where(pairs, distance**power, 0)
-    begin = np.minimum(table.offsets, len(distance))
-    end = np.minimum(table.offsets + np.maximum(table.lengths - lag, 0), len(distance))
-    bounds = np.stack((begin, end), axis=1).ravel()
-    # A sum over a stretch, not a difference of running sums: one huge series must not drown the others.
-    totals = np.add.reduceat(np.append(distance, 0), bounds)[::2]
-    counts = np.add.reduceat(np.append(pairs, False).astype(np.int64), bounds)[::2].astype(np.float64)
-    empty = end <= begin
-    totals[empty], counts[empty] = 0, 0
-    return totals, counts
+    distance = table.values[lag:].astype(np.float64)
+    distance -= table.values[:-lag]
+    np.abs(distance, out=distance)
+    distance **= power
+    distance[~pairs] = 0
+    return stretch_sums(distance, table.offsets, lengths), stretch_sums(pairs, table.offsets, lengths)
 
 
 def mase(actual: Floats, observed: Mask, forecast: Floats, scale: Floats) -> Floats:
@@ -61,18 +56,18 @@ def mase(actual: Floats, observed: Mask, forecast: Floats, scale: Floats) -> Flo
         forecast: `(N, H)` point forecasts; the median is the right one.
         scale: `(N,)` `seasonal_error` of the history; where it is 0 or NaN the result is NaN.
     """
-    return _mean(np.abs(actual - forecast), observed) / np.where(scale > 0, scale, np.nan)
+    return _mean(np.abs(_difference(actual, forecast)), observed) / np.where(scale > 0, scale, np.nan)
 
 
 def rmsse(actual: Floats, observed: Mask, forecast: Floats, deviation: Floats) -> Floats:
     """Root mean squared scaled error (M5), `(N,)`; `deviation` is `seasonal_deviation` of the history."""
-    return np.sqrt(_mean((actual - forecast) ** 2, observed)) / np.where(deviation > 0, deviation, np.nan)
+    return np.sqrt(_mean(_difference(actual, forecast) ** 2, observed)) / np.where(deviation > 0, deviation, np.nan)
 
 
 def smape(actual: Floats, observed: Mask, forecast: Floats) -> Floats:
     """Symmetric mean absolute percentage error as in M4, `(N,)` in percent: 0 where both are 0."""
-    size = np.abs(actual) + np.abs(forecast)
-    return _mean(200 * np.abs(actual - forecast) / np.where(size == 0, 1, size), observed)
+    error, size = np.abs(_difference(actual, forecast)), _difference(np.abs(actual), -np.abs(forecast))
+    return _mean(200 * error / np.where(size == 0, 1, size), observed)
 
 
 def wql(actual: Floats, observed: Mask, quantiles: Floats, levels: Sequence[float]) -> float:
@@ -84,7 +79,7 @@ def wql(actual: Floats, observed: Mask, quantiles: Floats, levels: Sequence[floa
         quantiles: `(N, H, Q)`.
         levels: Q levels.
     """
-    error = np.where(observed[..., None], actual[..., None] - quantiles, 0).astype(np.float64)
+    error = np.where(observed[..., None], _difference(actual[..., None], quantiles), 0)
     tau = np.asarray(levels)
     loss = 2 * np.maximum(tau * error, (tau - 1) * error).sum((0, 1))
     size = np.abs(np.where(observed, actual, 0).astype(np.float64)).sum()
@@ -97,8 +92,17 @@ def coverage(actual: Floats, observed: Mask, lower: Floats, upper: Floats) -> fl
     return float(inside.sum() / observed.sum()) if observed.any() else float("nan")
 
 
+def _difference(actual: Floats, forecast: Floats) -> Floats:
+    """In double precision: squares of 32-bit floats overflow from 1e19 on."""
+    difference: Floats = actual.astype(np.float64) - forecast
+    return difference
+
+
 def _mean(errors: Floats, observed: Mask) -> Floats:
     """Means over observed steps, `(N, H) -> (N,)`, NaN where there is none."""
-    count = observed.sum(1)
-    total = np.where(observed, errors, 0).astype(np.float64).sum(1)
-    return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+    return _ratio(np.where(observed, errors, 0).sum(1), observed.sum(1))
+
+
+def _ratio(total: Floats, count: npt.NDArray[Any]) -> Floats:
+    ratio: Floats = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+    return ratio

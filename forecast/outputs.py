@@ -1,6 +1,7 @@
 """Output heads and their losses: what a network says about each future step."""
 
 from collections.abc import Sequence
+from numbers import Real
 
 import torch
 from torch import Tensor, nn
@@ -72,31 +73,51 @@ def level_weights(trained: Sequence[float], asked: Sequence[float]) -> Tensor:
         asked: R levels.
 
     Returns:
-        `(Q, 1 + R)`; a forecast `(..., Q)` times it is the mean and the R quantiles.
+        `(Q, 1 + R)` in double precision, so that rounding lets no quantiles cross; a forecast `(..., Q)`
+        times it is the mean and the R quantiles.
 
     Raises:
         ParameterError: A level lies outside (0, 1) or beyond the outermost trained.
     """
-    for level in asked:
-        if not trained[0] <= level <= trained[-1]:
-            inside = 0 < level < 1
-            raise ParameterError(
-                Problem(
-                    f"quantile level {level} is "
-                    + (f"beyond those this model knows, {trained[0]} to {trained[-1]}" if inside else "not between 0 and 1"),
-                    f"ask for levels from {trained[0]} to {trained[-1]}",
-                    field="quantile_levels",
-                )
-            )
+    check_levels(asked, trained[0], trained[-1])
     knots = torch.tensor(trained, dtype=torch.float64)
     wanted = torch.tensor(asked, dtype=torch.float64)
-    edges = torch.cat((torch.zeros(1, dtype=torch.float64), (knots[1:] + knots[:-1]) / 2, torch.ones(1, dtype=torch.float64)))
-    right = torch.searchsorted(knots, wanted).clamp(1, len(knots) - 1)
+    edges = torch.cat(
+        (torch.zeros(1, dtype=torch.float64), (knots[1:] + knots[:-1]) / 2, torch.ones(1, dtype=torch.float64))
+    )
+    right = torch.searchsorted(knots, wanted)
+    left = (right - 1).clamp(min=0)
     z, z_wanted = torch.special.ndtri(knots), torch.special.ndtri(wanted)
-    share = (z_wanted - z[right - 1]) / (z[right] - z[right - 1])
+    share = torch.where(right > 0, (z_wanted - z[left]) / (z[right] - z[left]), 1)
     columns = torch.arange(len(wanted)) + 1
     weights = torch.zeros(len(knots), 1 + len(wanted), dtype=torch.float64)
     weights[:, 0] = torch.diff(edges)
-    weights[right - 1, columns] = 1 - share
+    weights[left, columns] = 1 - share
     weights[right, columns] += share
-    return weights.float()
+    return weights
+
+
+def check_levels(levels: Sequence[float], lowest: float = 0.0, highest: float = 1.0) -> None:
+    """Refuse levels that are no numbers in (0, 1), that stand twice, or that a model does not reach.
+
+    Args:
+        levels: The levels asked.
+        lowest: The lowest level that can be given.
+        highest: The highest.
+
+    Raises:
+        ParameterError: Names the first.
+    """
+    hint = f"ask for levels from {lowest} to {highest}" if lowest > 0 else "ask for levels such as 0.1"
+    seen: set[float] = set()
+    for level in levels:
+        if not (isinstance(level, Real) and 0 < level < 1):
+            fault = "is not between 0 and 1"
+        elif not lowest <= level <= highest:
+            fault = f"is beyond those this model knows, {lowest} to {highest}"
+        elif level in seen:
+            fault = "is asked for twice"
+        else:
+            seen.add(level)
+            continue
+        raise ParameterError(Problem(f"quantile level {level} {fault}", hint, field="quantile_levels"))

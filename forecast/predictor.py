@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import pandas as pd
 
 from forecast.config import LONGEST_HORIZON
 from forecast.errors import DataError, ParameterError, Problem
-from forecast.series import read_series
+from forecast.series import PROBLEMS_TOLD, read_series
 from forecast.table import SeriesTable
 
 DEFAULT_LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+SERIES_AT_ONCE = 1024
 
 Data = SeriesTable | pd.DataFrame | pd.Series | str | Path
 
@@ -87,17 +90,16 @@ class Predictor(ABC):
         if not len(refused):
             return
         short = table.lengths[refused] < self.minimum_history
-        problems = [
-            Problem(
-                f"{table.item_ids[i]!r} has {int(table.lengths[i])} values; this model needs at least {self.minimum_history}"
-                if is_short
-                else f"{table.item_ids[i]!r} has no value in its last {self.context_length} steps, all this model looks at",
-                "send more history" if is_short else "send the series up to its last value",
-                str(table.item_ids[i]),
-                "target",
-            )
-            for i, is_short in zip(refused[:100], short[:100], strict=True)
-        ]
+        problems = []
+        for i, is_short in zip(refused[:PROBLEMS_TOLD], short[:PROBLEMS_TOLD], strict=True):
+            item_id = str(table.item_ids[i])
+            if is_short:
+                steps = f"{table.lengths[i]} value{'s' if table.lengths[i] > 1 else ''}"
+                detail = f"{item_id!r} has {steps}; this model needs at least {self.minimum_history}"
+                problems.append(Problem(detail, "send more history", item_id, "target"))
+            else:
+                detail = f"{item_id!r} has no value in its last {self.context_length} steps, all this model looks at"
+                problems.append(Problem(detail, "send the series up to its last value", item_id, "target"))
         raise DataError("series-too-short" if short.any() else "all-missing", problems)
 
 
@@ -107,7 +109,7 @@ def check_horizon(prediction_length: int, longest: int = LONGEST_HORIZON) -> Non
     Raises:
         ParameterError: Says what was asked and what is possible.
     """
-    if not 1 <= prediction_length <= longest:
+    if not (isinstance(prediction_length, Integral) and 1 <= prediction_length <= longest):
         raise ParameterError(
             Problem(
                 f"prediction_length={prediction_length} is out of range",

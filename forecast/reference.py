@@ -10,7 +10,9 @@ from forecast.errors import ParameterError, Problem
 CHAMPION = "champion"
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.\- ]{0,199}"
-_REGISTERED = re.compile(rf"(?:models:/)?(?P<name>{_NAME})(?:@(?P<alias>[A-Za-z][A-Za-z0-9_\-]*)|/(?P<version>[0-9]+))?")
+_REGISTERED = re.compile(
+    rf"(?:models:/)?(?P<name>{_NAME})(?:@(?P<alias>[A-Za-z][A-Za-z0-9_\-]*)|/(?P<version>[0-9]+))?"
+)
 _LOGGED = re.compile(r"models:/m-[0-9a-f]+")
 
 
@@ -39,14 +41,16 @@ class ModelReference:
         Raises:
             ParameterError: The text is none of the forms.
         """
-        if Path(text).is_dir() or text.startswith(("/", "./", "../", "~")):
+        if _is_folder(text) or text.startswith(("/", "./", "../", "~")):
             return cls(folder=Path(text).expanduser())
         if _LOGGED.fullmatch(text):
             return cls(uri=text)
         match = _REGISTERED.fullmatch(text)
         if match is None:
             raise ParameterError(
-                Problem(f"{text!r} is not a model", "write NAME@champion, NAME/3, models:/... or a folder", field="model")
+                Problem(
+                    f"{text!r} is not a model", "write NAME@champion, NAME/3, models:/... or a folder", field="model"
+                )
             )
         name, version = match["name"], match["version"]
         alias = match["alias"] or (None if version else CHAMPION)
@@ -54,3 +58,10 @@ class ModelReference:
 
     def __str__(self) -> str:
         return str(self.folder) if self.folder else (self.uri or "").removeprefix("models:/")
+
+
+def _is_folder(text: str) -> bool:
+    try:
+        return bool(text) and Path(text).is_dir()
+    except OSError:  # longer than a file's name can be
+        return False

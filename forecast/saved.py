@@ -6,23 +6,22 @@ is made up: no training data leave with the model.
 """
 
 import json
-import os
-import shutil
 import tempfile
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load as deserialise
+from safetensors.torch import save as serialise
 
 from forecast.calendar import Frequency, feature_names
 from forecast.columns import Columns
 from forecast.config import ForecasterConfig
-from forecast.errors import ModelDamaged, ModelNotFound, Problem
+from forecast.errors import ForecastError, ModelDamaged, ModelNotFound, ParameterError, Problem
 from forecast.networks import Network
 from forecast.series import lay_out
 from forecast.table import SeriesTable
@@ -38,23 +37,35 @@ def build_network(config: ForecasterConfig) -> Network:
 
 
 def save_model(folder: str | Path, config: ForecasterConfig, network: Network, golden: dict[str, Any]) -> None:
-    """Write a model, whole or not at all: a folder that is there already is replaced at the end."""
-    target = Path(folder)
+    """Write a model, whole or not at all: a model that is there already is replaced at the end.
+
+    Raises:
+        ParameterError: The folder holds something else, which would be lost.
+    """
+    target = Path(folder).absolute()
+    _check_replaceable(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-        save_file(weights, draft / WEIGHTS)
-        digest = sha256((draft / WEIGHTS).read_bytes()).hexdigest()
-        settings = {"schema_version": SCHEMA_VERSION, "weights_sha256": digest, **config.model_dump(mode="json")}
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as workspace:
+        draft, old = Path(workspace) / "new", Path(workspace) / "old"
+        draft.mkdir()
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+        weights = serialise(tensors)
+        settings = {
+            "schema_version": SCHEMA_VERSION,
+            "weights_sha256": sha256(weights).hexdigest(),
+            **config.model_dump(mode="json"),
+        }
+        (draft / WEIGHTS).write_bytes(weights)
         (draft / CONFIG).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
         (draft / GOLDEN).write_text(json.dumps(golden) + "\n", encoding="utf-8")
-        os.chmod(draft, 0o755)
         if target.exists():
-            shutil.rmtree(target)
-        draft.rename(target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+            target.rename(old)
+        try:
+            draft.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
 
 
 def load_model(folder: str | Path) -> tuple[ForecasterConfig, Network, dict[str, Any]]:
@@ -80,13 +91,13 @@ def load_model(folder: str | Path) -> tuple[ForecasterConfig, Network, dict[str,
     try:
         weights = (source / WEIGHTS).read_bytes()
         if sha256(weights).hexdigest() != digest:
-            raise ModelDamaged(Problem(f"{str(source / WEIGHTS)!r} is not the file that was saved", "fetch the model again"))
-        config = ForecasterConfig(**settings)
+            raise ModelDamaged(_damaged(source / WEIGHTS, "is not the file that was saved"))
+        config = ForecasterConfig.build(**settings)
         network = build_network(config)
-        network.load_state_dict(load_file(source / WEIGHTS))
-    except (OSError, ValidationError, SafetensorError, RuntimeError) as error:
+        network.load_state_dict(deserialise(weights))
+    except (OSError, ParameterError, SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0][:200]
-        raise ModelDamaged(Problem(f"the model in {str(source)!r} cannot be read: {reason}", "fetch the model again")) from error
+        raise ModelDamaged(_damaged(source, f"cannot be read: {reason}")) from error
     return config, network.eval(), golden
 
 
@@ -106,32 +117,61 @@ def golden_input(config: ForecasterConfig) -> dict[str, Any]:
 def golden_table(golden: dict[str, Any]) -> SeriesTable:
     """The golden input as a table of one series."""
     frequency = Frequency.parse(golden["freq"])
-    target = np.array([np.nan if value is None else value for value in golden["target"]])
+    target = np.array(golden["target"], np.float64)  # None is NaN
     start = np.int64(0) if frequency.kind == "step" else np.datetime64(golden["start"], "us")
     times = frequency.advance(np.asarray(start), np.arange(len(target)))
-    return lay_out(Columns(np.array([golden["item_id"]], object), np.zeros(len(target), np.int64), times, target), frequency)
+    codes = np.zeros(len(target), np.int64)
+    return lay_out(Columns(np.array([golden["item_id"]], object), codes, times, target), frequency)
 
 
-def check_golden(golden: dict[str, Any], forecast: npt.NDArray[np.floating]) -> None:
-    """Compare a forecast of the golden input with the one it must be.
+def check_golden(golden: dict[str, Any], answer: Callable[[SeriesTable], npt.NDArray[np.floating]]) -> None:
+    """Let a model answer the golden input, and compare with what it must answer.
+
+    Args:
+        golden: The golden forecast as it was saved.
+        answer: The model's quantiles for a table of one series, `(H, Q)`.
 
     Raises:
-        ModelDamaged: They differ by more than rounding.
+        ModelDamaged: They differ by more than rounding, or there is nothing to compare.
     """
-    expected = np.asarray(golden["forecast"], np.float64)
-    same = forecast.shape == expected.shape and np.abs(forecast - expected).max() <= TOLERANCE * np.abs(expected).max()
+    try:
+        expected = np.array(golden["forecast"], np.float64)
+        found = answer(golden_table(golden))
+    except (ForecastError, KeyError, TypeError, ValueError) as error:
+        raise ModelDamaged(
+            Problem(f"the golden forecast cannot be made: {error!r}", "fetch the model again")
+        ) from error
+    same = found.shape == expected.shape and np.abs(found - expected).max() <= TOLERANCE * np.abs(expected).max()
     if not same:
         raise ModelDamaged(
-            Problem("the model does not give its golden forecast on this machine", "fetch the model again, or train it here")
+            Problem(
+                "the model does not give its golden forecast on this machine", "fetch the model again, or train it here"
+            )
         )
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Refuse to write over anything but a model or an empty folder."""
+    if not folder.exists():
+        return
+    if folder.is_dir():
+        held = sorted(path.name for path in folder.iterdir() if path.name not in (CONFIG, WEIGHTS, GOLDEN))
+        fault = f"holds {held[0]!r}, which is no part of a model" if held else None
+    else:
+        fault = "is a file"
+    if fault:
+        raise ParameterError(Problem(f"{str(folder)!r} {fault}", "save to a new folder", field="folder"))
+
+
+def _damaged(path: Path, fault: str) -> Problem:
+    return Problem(f"{str(path)!r} {fault}", "fetch the model again")
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelDamaged(Problem(f"{str(path)!r} cannot be read: {error}", "fetch the model again")) from error
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelDamaged(_damaged(path, f"cannot be read: {error}")) from error
     if not isinstance(content, dict):
-        raise ModelDamaged(Problem(f"{str(path)!r} does not hold an object", "fetch the model again"))
+        raise ModelDamaged(_damaged(path, "does not hold an object"))
     return content
-

@@ -18,11 +18,13 @@ class Scale(NamedTuple):
     """Location and size of each window.
 
     Attributes:
-        loc: `(B, 1)` the mean, or 0 for "mean-abs".
+        mean: `(B, 1)` the mean, 0 for a window without any value.
+        loc: `(B, 1)` what is taken off: the mean, or 0 for "mean-abs".
         size: `(B, 1)` the standard deviation, or the mean absolute value. 0 for a window with nothing
             to scale: a constant (or all-zero) one, or one without any value.
     """
 
+    mean: Tensor
     loc: Tensor
     size: Tensor
 
@@ -50,8 +52,8 @@ def window_scale(context: Tensor, observed: Tensor, scaling: Scaling) -> Scale:
     count = observed.sum(1, keepdim=True).clamp(min=1)
     peak = context.abs().amax(1, keepdim=True)
     relative = context / peak.masked_fill(peak == 0, 1)
-    if scaling == "mean-abs":
-        return Scale(torch.zeros_like(peak), peak * relative.abs().sum(1, keepdim=True) / count)
     mean = relative.sum(1, keepdim=True) / count
+    if scaling == "mean-abs":
+        return Scale(peak * mean, torch.zeros_like(peak), peak * (relative.abs().sum(1, keepdim=True) / count))
     deviation = ((relative - mean) * observed).square().sum(1, keepdim=True).div(count).sqrt()
-    return Scale(peak * mean, peak * deviation.masked_fill(deviation < SMALLEST_DEVIATION, 0))
+    return Scale(peak * mean, peak * mean, peak * deviation.masked_fill(deviation < SMALLEST_DEVIATION, 0))

@@ -20,10 +20,13 @@ import pandas as pd
 
 from forecast.calendar import DAY, HOUR, Frequency, Ints, Irregularity, Times, infer_frequency
 from forecast.columns import LARGEST, Columns, Names, read_columns
-from forecast.errors import PROBLEMS_SHOWN, DataError, DataWarning, Problem
+from forecast.errors import DataError, DataWarning, Problem
 from forecast.table import SeriesTable
 
 SPARSEST = 100  # steps of the grid for each value that is there
+EARLIEST, LATEST = np.datetime64("0001-01-02"), np.datetime64("9000-01-01")
+LARGEST_STEP = 10**15
+PROBLEMS_TOLD = 100  # to programs; people are shown the first few
 
 
 def read_series(
@@ -78,27 +81,31 @@ def lay_out(columns: Columns, frequency: Frequency | None = None) -> SeriesTable
     """
     item_ids, target = columns.item_ids, columns.target
     _check_values(columns)
+    _check_times(columns)
     codes, times = columns.codes, columns.times
     if not _is_sorted(codes, times):
         order = np.lexsort((times, codes))
         codes, times, target = codes[order], times[order], target[order]
+        del order
     counts = np.bincount(codes, minlength=len(item_ids)).astype(np.int64)
     first = np.concatenate(([0], np.cumsum(counts)[:-1])).astype(np.int64)
     _check_duplicates(item_ids, codes, times, columns.tz)
 
     wall_clock = _counts_days(times, first, frequency, columns.tz)
     if wall_clock:
-        times = pd.DatetimeIndex(times).tz_localize("UTC").tz_convert(columns.tz).tz_localize(None).to_numpy()
+        times = pd.DatetimeIndex(times, tz="UTC").tz_convert(columns.tz).tz_localize(None).to_numpy()
     if frequency is None:
         found = infer_frequency(times, first)
         if isinstance(found, Irregularity):
-            raise _irregular(found, item_ids, times, first, counts)
+            raise _irregular(found, item_ids, times, first, None if wall_clock else columns.tz)
         frequency = found
+    elif (frequency.kind == "step") != (times.dtype.kind != "M"):
+        raise _other_kind(frequency)
     starts = times[first]
     positions, on_grid = frequency.positions(np.repeat(starts, counts), times)
     if not on_grid.all():
-        series = int(codes[np.argmin(on_grid)])
-        raise _irregular(Irregularity("uneven", series, frequency), item_ids, times, first, counts)
+        off = Irregularity("uneven", int(codes[np.argmin(on_grid)]), frequency)
+        raise _irregular(off, item_ids, times, first, None if wall_clock else columns.tz)
     del on_grid
 
     lengths = positions[first + counts - 1] + 1
@@ -118,8 +125,8 @@ def lay_out(columns: Columns, frequency: Frequency | None = None) -> SeriesTable
 
 
 def _check_values(columns: Columns) -> None:
-    peak = np.nanmax(np.abs(columns.target), initial=0)
-    if not peak > LARGEST:
+    peak = max(np.fmax.reduce(columns.target, initial=0), -np.fmin.reduce(columns.target, initial=0))
+    if peak <= LARGEST:
         return
     code, word = ("infinite-value", "infinite") if np.isinf(peak) else ("value-too-large", f"beyond {LARGEST:.0e}")
     bad = np.flatnonzero(np.isinf(columns.target) if np.isinf(peak) else np.abs(columns.target) > LARGEST)
@@ -131,9 +138,27 @@ def _check_values(columns: Columns) -> None:
             str(columns.item_ids[columns.codes[row]]),
             "target",
         )
-        for row in bad[: PROBLEMS_SHOWN + 1]
+        for row in bad[:PROBLEMS_TOLD]
     ]
     raise DataError(code, problems)
+
+
+def _check_times(columns: Columns) -> None:
+    """Times must leave room for a forecast, and for differences between them."""
+    dated = columns.times.dtype.kind == "M"
+    low, high = (EARLIEST, LATEST) if dated else (-LARGEST_STEP, LARGEST_STEP)
+    outside = (columns.times < low) | (columns.times > high)
+    if not outside.any():
+        return
+    row = int(np.argmax(outside))
+    item_id = str(columns.item_ids[columns.codes[row]])
+    problem = Problem(
+        f"{item_id!r} has the timestamp {columns.times[row]}, which lies outside {low} to {high}",
+        "correct the date" if dated else "number the steps from 0",
+        item_id,
+        "timestamp",
+    )
+    raise DataError("bad-timestamp", problem)
 
 
 def _is_sorted(codes: Ints, times: Times) -> bool:
@@ -154,7 +179,7 @@ def _check_duplicates(item_ids: npt.NDArray[np.object_], codes: Ints, times: Tim
             str(item_ids[code]),
             "timestamp",
         )
-        for code, row, n in zip(series[:100], at[:100], count[:100], strict=True)
+        for code, row, n in zip(series[:PROBLEMS_TOLD], at[:PROBLEMS_TOLD], count[:PROBLEMS_TOLD], strict=True)
     ]
     raise DataError("duplicate-timestamps", problems)
 
@@ -165,62 +190,62 @@ def _counts_days(times: Times, first: Ints, frequency: Frequency | None, tz: tzi
         return False
     if frequency is not None:
         return frequency.kind != "fixed" or frequency.size % DAY == 0
-    distances = np.diff(times).astype(np.int64)
-    distances = np.delete(distances, first[1:] - 1)
+    distances = np.diff(times).view(np.int64)
+    distances[first[1:] - 1] = DAY  # between two series
     return bool(len(distances) and distances.min() >= 23 * HOUR)
 
 
 def _irregular(
-    found: Irregularity, item_ids: npt.NDArray[np.object_], times: Times, first: Ints, counts: Ints
+    found: Irregularity, item_ids: npt.NDArray[np.object_], times: Times, first: Ints, tz: tzinfo | None
 ) -> DataError:
     """The error for series without a common grid."""
     item_id = str(item_ids[found.series])
-    if found.reason == "unknown" or found.frequency is None:
-        return DataError(
-            "unknown-frequency",
-            Problem("no series has two values, so the frequency cannot be told", "pass freq=...", item_id, "timestamp"),
-        )
+    if found.frequency is None:
+        detail = "no series has two values, so the frequency cannot be told"
+        hint = "pass freq=..., pandas' name of it: 'h', 'D', 'MS', ..."
+        return DataError("unknown-frequency", Problem(detail, hint, item_id, "timestamp"))
+    end = first[found.series + 1] if found.series + 1 < len(first) else len(times)
+    own = times[first[found.series] : end]
     if found.reason == "mixed":
-        return DataError(
-            "mixed-frequencies",
-            Problem(
-                f"{item_id!r} steps by {found.other}, most other series by {found.frequency}",
-                f"forecast them apart, or pass freq='{found.frequency}' if {item_id!r} only has gaps",
-                item_id,
-                "timestamp",
-            ),
+        other = infer_frequency(own, np.zeros(1, np.int64))
+        step = other if isinstance(other, Frequency) else Frequency.of("fixed", int((own[1] - own[0]).astype(np.int64)))
+        detail = f"{item_id!r} steps by {step}, most values by {found.frequency}"
+        hint = f"forecast them apart, or resample {item_id!r}"
+        return DataError("mixed-frequencies", Problem(detail, hint, item_id, "timestamp"))
+    off = ~found.frequency.positions(own[:1], own)[1]
+    if off[0]:
+        detail = f"{item_id!r} starts at {_show(own[0], tz)}, which is not on a grid of {found.frequency}"
+    else:
+        where = own[np.argmax(off)]
+        detail = (
+            f"{item_id!r} has the timestamp {_show(where, tz)}, which is off its grid of {found.frequency} "
+            f"from {_show(own[0], tz)}"
         )
-    own = times[first[found.series] : first[found.series] + counts[found.series]]
-    distances = np.diff(own).astype(np.int64)
-    sizes, number = np.unique(distances, return_counts=True)
-    usual = int(sizes[np.argmax(number)]) if len(sizes) else 0
-    step = Frequency.of("fixed", usual) if own.dtype.kind == "M" and usual and number.max() > 1 else found.frequency
-    positions, on_grid = step.positions(own[:1], own)
-    where = own[np.argmin(on_grid)] if not on_grid.all() else own[-1]
-    return DataError(
-        "irregular-timestamps",
-        Problem(
-            f"{item_id!r} has the timestamp {_show(where)}, which is off its grid of {step} from {_show(own[0])}",
-            "resample the series to regular times (pandas.DataFrame.resample), or pass the right freq=...",
-            item_id,
-            "timestamp",
-        ),
-    )
+    hint = "resample the series to regular times (pandas.DataFrame.resample), or pass the right freq=..."
+    return DataError("irregular-timestamps", Problem(detail, hint, item_id, "timestamp"))
+
+
+def _other_kind(frequency: Frequency) -> DataError:
+    if frequency.kind == "step":
+        detail, hint = "freq='step' is for series without dates, these have dates", "leave freq out"
+    else:
+        detail = f"the timestamps are whole numbers, which have no freq={frequency.alias!r}"
+        hint = "send dates (pandas.to_datetime(..., unit='s') reads Unix times), or leave freq out"
+    return DataError("bad-timestamp", Problem(detail, hint, field="timestamp"))
 
 
 def _check_sparse(item_ids: npt.NDArray[np.object_], lengths: Ints, counts: Ints, frequency: Frequency) -> None:
     if lengths.sum() <= SPARSEST * counts.sum() + 1000:
         return
     worst = int(np.argmax(lengths - counts * SPARSEST))
-    raise DataError(
-        "too-sparse",
-        Problem(
-            f"{item_ids[worst]!r} spans {int(lengths[worst])} steps of {frequency} but has only {int(counts[worst])} values",
-            "look for a wrong date, or pass a longer freq=...",
-            str(item_ids[worst]),
-            "timestamp",
-        ),
-    )
+    item_id = str(item_ids[worst])
+    detail = f"{item_id!r} spans {int(lengths[worst])} steps of {frequency} but has only {int(counts[worst])} values"
+    if frequency.kind == "step":
+        hint = "whole numbers count steps: send dates (pandas.to_datetime(..., unit='s') reads Unix times)"
+        detail = f"{item_id!r} spans {int(lengths[worst])} steps but has only {int(counts[worst])} values"
+    else:
+        hint = "look for a wrong date, or pass a longer freq=..."
+    raise DataError("too-sparse", Problem(detail, hint, item_id, "timestamp"))
 
 
 def _check_observed(table: SeriesTable) -> None:
@@ -233,7 +258,7 @@ def _check_observed(table: SeriesTable) -> None:
                 str(table.item_ids[series]),
                 "target",
             )
-            for series in empty[:100]
+            for series in empty[:PROBLEMS_TOLD]
         ]
         raise DataError("all-missing", problems)
 
@@ -242,4 +267,4 @@ def _show(time: np.datetime64 | np.int64, tz: tzinfo | None = None) -> str:
     if not isinstance(time, np.datetime64):
         return f"step {time}"
     stamp = pd.Timestamp(time)
-    return str(stamp.tz_localize("UTC").tz_convert(tz) if tz is not None else stamp)
+    return str(stamp if tz is None else stamp.tz_localize("UTC").tz_convert(tz))

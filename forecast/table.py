@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import tzinfo
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -116,8 +116,11 @@ class SeriesTable:
 
     def missing(self) -> Ints:
         """`(N,)` how many steps of each series hold no value."""
-        seen = np.concatenate(([0], np.cumsum(self.observed)))
-        return self.lengths - (seen[self.offsets + self.lengths] - seen[self.offsets])
+        return self.lengths - stretch_sums(self.observed, self.offsets, self.lengths).astype(np.int64)
+
+    def is_nonnegative(self) -> bool:
+        """Whether no value of these series is negative."""
+        return not stretch_sums(self.values < 0, self.offsets, self.lengths).any()
 
     def warnings(self, series: int) -> list[str]:
         """What the caller should know of one series before trusting its forecast."""
@@ -139,3 +142,23 @@ class SeriesTable:
         index = self.offsets[:, None] + np.where(inside, positions, 0)
         observed = self.observed[index] & inside
         return np.where(observed, self.values[index], np.float32(0)), observed
+
+
+def stretch_sums(values: npt.NDArray[Any], begin: Ints, lengths: Ints) -> npt.NDArray[np.float64]:
+    """Sums over stretches of a flat array, each by itself: one huge value does not drown the others' sums.
+
+    Args:
+        values: `(P,)`.
+        begin: `(N,)` where each stretch begins.
+        lengths: `(N,)` its length, 0 or more.
+
+    Returns:
+        `(N,)` sums, 0 for an empty stretch.
+    """
+    some = lengths > 0
+    # reduceat works from each index to the next: every other stretch is ours. The zero lets the last one close.
+    bounds = np.stack((begin[some], begin[some] + lengths[some]), axis=1).ravel()
+    sums = np.zeros(len(begin))
+    if len(bounds):
+        sums[some] = np.add.reduceat(np.append(values, values.dtype.type(0)), bounds, dtype=np.float64)[::2]
+    return sums

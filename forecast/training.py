@@ -62,7 +62,9 @@ def train(
             raise KeyboardInterrupt
         if not best.best_model_path or not all(map(_is_finite, recorder.epochs)):
             raise TrainingError(
-                Problem("the loss became infinite or not a number", "lower training.learning_rate, or look for odd values")
+                Problem(
+                    "the loss became infinite or not a number", "lower training.learning_rate, or look for odd values"
+                )
             )
         weights = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
         module.load_state_dict(weights)

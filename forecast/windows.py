@@ -6,11 +6,14 @@ A window is two numbers, a series and its origin (the first step forecast); no o
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from forecast.calendar import calendar_features, feature_names
+from forecast.calendar import Frequency, Ints, calendar_features, feature_names
 from forecast.table import SeriesTable
+
+Floats = npt.NDArray[np.float32]
 
 
 class Batch(NamedTuple):
@@ -38,16 +41,27 @@ class Windows:
         table: The series.
         context_length: Steps L of history.
         prediction_length: Steps H of future.
+        calendar: The frequency whose calendar features the windows have, by default the table's own. They
+            are 0 where the table is of another one (undated series).
     """
 
-    def __init__(self, table: SeriesTable, context_length: int, prediction_length: int) -> None:
+    def __init__(
+        self,
+        table: SeriesTable,
+        context_length: int,
+        prediction_length: int,
+        calendar: Frequency | None = None,
+    ) -> None:
         self.context_length = context_length
         self.prediction_length = prediction_length
         self.lengths = torch.from_numpy(table.lengths)
         self._values = torch.from_numpy(table.values)
         self._observed = torch.from_numpy(table.observed)
         self._offsets = torch.from_numpy(table.offsets)
-        features, rows = _calendar_rows(table, context_length, prediction_length)
+        if calendar is None or calendar == table.frequency:
+            features, rows = _calendar_rows(table, context_length, prediction_length)
+        else:
+            features, rows = _no_calendar(table, context_length, prediction_length, len(feature_names(calendar)))
         self._features, self._rows = torch.from_numpy(features), torch.from_numpy(rows)
         self._steps = torch.arange(-context_length, prediction_length)
 
@@ -100,31 +114,40 @@ class Origins:
         return series, self._first[series] + number - before
 
 
-def _calendar_rows(table: SeriesTable, before: int, after: int) -> tuple[np.ndarray, np.ndarray]:
+def _no_calendar(table: SeriesTable, before: int, after: int, features: int) -> tuple[Floats, Ints]:
+    """Rows of zeros, in the form of `_calendar_rows`."""
+    steps = before + int(table.lengths.max(initial=0)) + after
+    return np.zeros((steps, features), np.float32), np.full(len(table), before)
+
+
+def _calendar_rows(table: SeriesTable, before: int, after: int) -> tuple[Floats, Ints]:
     """Calendar features of every step any window can touch, each computed once for all series.
 
-    Series that overlap in time share rows: their spans, `before` steps earlier to `after` steps
-    later, are merged, so the table is never longer than the spans together.
+    Series that overlap in time share rows: their spans, `before` steps earlier to `after` steps later,
+    are merged, so the table is never longer than the spans together. Series whose grids are shifted
+    against each other (on the hour, on the half hour) share none.
 
     Returns:
         `(R, K)` features, and `(N,)` the row that belongs to step 0 of each series.
     """
-    if not feature_names(table.frequency):
-        return np.zeros((1, 0), np.float32).repeat(before + after + int(table.lengths.max(initial=0)), 0), np.full(
-            len(table), before
-        )
-    origin = table.starts.min()
-    start, _ = table.frequency.positions(np.asarray(origin), table.starts)
+    frequency = table.frequency
+    if not feature_names(frequency):
+        return _no_calendar(table, before, after, 0)
+    origin = np.asarray(table.starts.min())
+    start, _ = frequency.positions(origin, table.starts)
+    _, shift = np.unique(table.starts - frequency.advance(origin, start), return_inverse=True)
+    # Grids of another shift are moved out of each other's reach, so that all are merged at once.
+    start = start + shift * (start.max() + table.lengths.max() + before + after + 1)
     low, high = start - before, start + table.lengths + after
     order = np.argsort(low, kind="stable")
     reach = np.maximum.accumulate(high[order])
-    opens = np.concatenate(([True], low[order][1:] > reach[:-1]))
-    closes = np.concatenate((opens[1:], [True]))
-    span_low, span_high = low[order][opens], reach[closes]
-    sizes = span_high - span_low
-    base = np.concatenate(([0], np.cumsum(sizes)[:-1]))
-    steps = np.arange(sizes.sum()) + np.repeat(span_low - base, sizes)
-    times = table.frequency.advance(np.asarray(origin), steps)
+    opens = np.append(True, low[order][1:] > reach[:-1])
+    closes = np.append(opens[1:], True)
+    earliest = order[opens]  # the first series of each span: its rows count from there
+    sizes = reach[closes] - low[earliest]
+    base = np.cumsum(sizes) - sizes
+    steps = np.arange(sizes.sum()) - np.repeat(base + before, sizes)
+    times = frequency.advance(np.repeat(table.starts[earliest], sizes), steps)
     span = np.empty(len(table), np.int64)
     span[order] = np.cumsum(opens) - 1
-    return calendar_features(table.frequency, table.local(times)), base[span] + start - span_low[span]
+    return calendar_features(frequency, table.local(times)), base[span] + start - low[earliest][span]

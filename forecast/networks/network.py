@@ -74,7 +74,7 @@ class Network(nn.Module):
         """The same before it is put back into the units of the data: `(B, H, Q)` and its frame."""
         context = context.masked_fill(~observed, 0)
         scale = window_scale(context, observed, self.scaling)
-        base = seasonal_shortcut(context, observed, self.shortcut, self.prediction_length, scale.loc)
+        base = seasonal_shortcut(context, observed, self.shortcut, self.prediction_length, scale.mean)
         code = self.encoder(self._patches(scale.apply(context) * observed, observed, known))
         future = torch.cat((scale.apply(base), known[:, self.context_length :].flatten(1)), dim=1)
         output: Tensor = self.head(self.decoder(torch.cat((code, future), dim=1)))
@@ -84,7 +84,8 @@ class Network(nn.Module):
         """`(B, N, P * (2 + K))`: each patch's values, mask and known features."""
         length = self.patch_length
         parts = (values.unsqueeze(-1), observed.unsqueeze(-1).to(values.dtype), known[:, : self.context_length])
-        return torch.cat(parts, dim=-1).unflatten(1, (-1, length)).flatten(2)
+        steps = torch.cat(parts, dim=-1)  # (B, L, 2 + K)
+        return steps.reshape(len(steps), -1, length * steps.shape[-1])
 
 
 def _encoder(config: NetworkConfig, num_patches: int, patch_size: int) -> nn.Module:

@@ -1,8 +1,11 @@
-"""Recurrent encoders: the plain tanh RNN (Elman 1990), GRU (Cho et al. 2014), LSTM (Hochreiter and
-Schmidhuber 1997), one step of the recurrence per patch."""
+"""Recurrent encoders, one step of the recurrence per patch.
+
+The plain tanh RNN (Elman 1990), the GRU (Cho et al. 2014), the LSTM (Hochreiter and Schmidhuber 1997).
+"""
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -46,7 +49,7 @@ def _initialise(recurrence: nn.RNNBase) -> None:
     size = recurrence.hidden_size
     for name, parameter in recurrence.named_parameters():
         if name.startswith("weight_hh"):
-            for gate in parameter.data.split(size):
+            for gate in torch.split(parameter.data, size):
                 nn.init.orthogonal_(gate)
         elif name.startswith("weight_ih"):
             nn.init.xavier_uniform_(parameter)

@@ -4,7 +4,9 @@ import torch
 from torch import Tensor
 
 
-def seasonal_shortcut(context: Tensor, observed: Tensor, season: int, prediction_length: int, fallback: Tensor) -> Tensor:
+def seasonal_shortcut(
+    context: Tensor, observed: Tensor, season: int, prediction_length: int, fallback: Tensor
+) -> Tensor:
     """Repeat the last season forward: seasonal naive, inside the network.
 
     A value that is missing is taken from the latest season that has it; where none has, the fallback
@@ -23,8 +25,8 @@ def seasonal_shortcut(context: Tensor, observed: Tensor, season: int, prediction
     if season == 0:
         return fallback.expand(-1, prediction_length)
     seasons = context.shape[1] // season
-    past = context[:, context.shape[1] - seasons * season :].unflatten(1, (seasons, season))
-    seen = observed[:, observed.shape[1] - seasons * season :].unflatten(1, (seasons, season))
+    past = context[:, context.shape[1] - seasons * season :].reshape(-1, seasons, season)
+    seen = observed[:, observed.shape[1] - seasons * season :].reshape(-1, seasons, season)
     rank = torch.arange(1, seasons + 1, device=context.device).view(1, -1, 1)
     latest = (seen * rank).amax(1)  # (B, S): 0 where no season has it
     values = past.gather(1, (latest - 1).clamp(min=0).unsqueeze(1)).squeeze(1)
