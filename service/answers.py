@@ -77,16 +77,17 @@ def _times(table: SeriesTable, horizon: int) -> list[dict[str, list[str] | list[
     offset = table.tz.utcoffset(None) if table.tz else None
     suffix = "" if offset is None else "Z" if table.tz == UTC else _offset(offset)
     local = pd.DatetimeIndex(index).tz_localize(None).to_numpy().astype("M8[us]").reshape(times.shape)
-    return [{"timestamps": _texts(row, suffix)} for row in local]
+    days = table.frequency.kind != "fixed" or table.frequency.size % DAY == 0
+    return [{"timestamps": _texts(row, days and not suffix, suffix)} for row in local]
 
 
-def _texts(times: npt.NDArray[np.datetime64], suffix: str) -> list[str]:
-    """ISO 8601; dates alone where all are midnights without an offset, as daily data are sent."""
+def _texts(times: npt.NDArray[np.datetime64], days: bool, suffix: str) -> list[str]:
+    """ISO 8601; dates alone where steps of days without an offset fall on midnight, as such data are sent."""
     micros = times.astype(np.int64)
     unit: Literal["D", "s", "us"] = "us" if (micros % SECOND).any() else "s"
-    if not suffix and not (micros % DAY).any():
+    if days and not (micros % DAY).any():
         unit = "D"
-    texts = np.datetime_as_string(times, unit=unit).tolist()
+    texts: list[str] = np.datetime_as_string(times, unit=unit).tolist()
     return [text + suffix for text in texts] if suffix else texts
 
 

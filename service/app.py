@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 import forecast
 from service.engine import Engine
@@ -22,7 +23,7 @@ DESCRIPTION = (
 )
 
 
-def create_app(models: Models) -> FastAPI:
+def create_app(models: Models) -> ASGIApp:
     """The service's ASGI application.
 
     Args:
@@ -46,16 +47,16 @@ def create_app(models: Models) -> FastAPI:
     )
     app.state.models, app.state.engine = models, engine
     app.include_router(router)
-    app.add_exception_handler(ProblemError, _refuse)
-    app.add_exception_handler(HTTPException, _refuse)
-    app.add_middleware(RequestMiddleware, max_body_size=LIMITS.body_bytes)
+    for kind in (ProblemError, HTTPException, Exception):
+        app.add_exception_handler(kind, _refuse)
     app.openapi = describe(app)  # type: ignore[method-assign]
-    return app
+    # Around the whole application: the framework answers some requests before its own middleware.
+    return RequestMiddleware(app, LIMITS.body_bytes)
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         error = of_status(error.status_code, str(error.detail), error.headers)
-    if not isinstance(error, ProblemError):
-        raise error
+    elif not isinstance(error, ProblemError):
+        error = ProblemError("internal-error", detail="this is our failure; report it with the request's id")
     return error.response(request.state.request_id)

@@ -1,4 +1,4 @@
-"""What every request gets: an id, a log line, and a problem document when our own code fails."""
+"""What every request gets: an id and a log line, with the trace when our own code fails."""
 
 import logging
 import re
@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.problems import ProblemError
 
 HEADER = "X-Request-ID"
+GONE = 499  # only in the log: the caller left before the answer
 _SANE = re.compile(r"[A-Za-z0-9._\-]{1,128}")
 _log = logging.getLogger("service")
 
@@ -53,12 +54,9 @@ class RequestMiddleware:
             else:
                 await self._app(scope, receive, send_with_id)
         except ClientDisconnect:
-            _log.info("%s the caller has gone", request_id)
+            status = GONE
         except Exception:
             _log.exception("%s failed", request_id)
-            if not status:
-                refusal = ProblemError("internal-error", detail="this is our failure; report it with the request's id")
-                await refusal.response(request_id)(scope, receive, send_with_id)
         milliseconds = (time.perf_counter() - began) * 1000
         path = scope.get("raw_path", b"").decode("latin-1")[:200]
         _log.info("%s %s %s %d %.1f ms", request_id, scope["method"], path, status, milliseconds)

@@ -94,7 +94,7 @@ class Loader(Thread):
     """
 
     def __init__(self, settings: Settings, models: Models, on_failure: Callable[[], None]) -> None:
-        super().__init__(name="loader", daemon=True)
+        super().__init__(name="loader")
         self.failure: Exception | None = None
         self._settings, self._models, self._on_failure = settings, models, on_failure
 

@@ -60,6 +60,7 @@ def fetch(reference: ModelReference, tracking_uri: str) -> Iterator[Download]:
     _check_store(tracking_uri)
     import mlflow  # takes a second and much memory: only for models that come from a registry
     from mlflow.exceptions import MlflowException
+    from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
     from sqlalchemy.exc import SQLAlchemyError
 
     with tempfile.TemporaryDirectory(prefix="forecast-model-") as scratch:
@@ -67,9 +68,11 @@ def fetch(reference: ModelReference, tracking_uri: str) -> Iterator[Download]:
             mlflow.set_tracking_uri(tracking_uri)
             name, version, run_id, uri = _resolve(mlflow.MlflowClient(tracking_uri, tracking_uri), reference)
             root = Path(mlflow.artifacts.download_artifacts(uri, dst_path=scratch, tracking_uri=tracking_uri))
+        except (UnsupportedModelRegistryStoreURIException, SQLAlchemyError, OSError, ImportError) as error:
+            raise _unavailable(tracking_uri, error) from error
         except MlflowException as error:
-            raise _translated(error, reference, tracking_uri) from error
-        except (SQLAlchemyError, OSError, ImportError) as error:
+            if error.error_code in NOT_THERE:
+                raise _not_found(reference, tracking_uri, error) from error
             raise _unavailable(tracking_uri, error) from error
         yield Download(_forecaster_folder(root), name, version, run_id)
 
@@ -115,21 +118,19 @@ def _check_store(tracking_uri: str) -> None:
         raise _unavailable(tracking_uri, FileNotFoundError("no such file"))
 
 
-def _translated(error: Exception, reference: ModelReference, tracking_uri: str) -> ModelNotFound | RegistryUnavailable:
-    if getattr(error, "error_code", None) in NOT_THERE:
-        return ModelNotFound(
-            Problem(
-                f"there is no model {str(reference)!r} in {_shown(tracking_uri)}: {_first_line(error)}",
-                "register one with `forecast train`, or check FORECAST_MODEL and MLFLOW_TRACKING_URI",
-            )
+def _not_found(reference: ModelReference, tracking_uri: str, error: Exception) -> ModelNotFound:
+    return ModelNotFound(
+        Problem(
+            f"there is no model {str(reference)!r} in {_shown(tracking_uri)}: {_reason(error, tracking_uri)}",
+            "register one with `forecast train`, or check FORECAST_MODEL and MLFLOW_TRACKING_URI",
         )
-    return _unavailable(tracking_uri, error)
+    )
 
 
 def _unavailable(tracking_uri: str, error: Exception) -> RegistryUnavailable:
     return RegistryUnavailable(
         Problem(
-            f"the model registry at {_shown(tracking_uri)} cannot be used: {_first_line(error)}",
+            f"the model registry at {_shown(tracking_uri)} cannot be used: {_reason(error, tracking_uri)}",
             "check MLFLOW_TRACKING_URI, and that what it names is running",
         )
     )
@@ -141,5 +142,6 @@ def _shown(tracking_uri: str) -> str:
     return scheme + separator + rest.rpartition("@")[2]
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:200]
+def _reason(error: Exception, tracking_uri: str) -> str:
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return line.replace(tracking_uri.rstrip("/"), _shown(tracking_uri).rstrip("/"))[:200]

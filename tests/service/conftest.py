@@ -1,0 +1,88 @@
+"""A real service process, with the tiny real model, for all tests that speak HTTP."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from forecast import Forecaster
+
+TINY = Path(__file__).parents[1] / "fixtures" / "tiny-lstm"
+STARTUP = 60  # seconds, on a busy machine
+
+
+@dataclass
+class Service:
+    """A running `python -m service`."""
+
+    url: str
+    process: subprocess.Popen[str]
+    log: Path
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + STARTUP
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.log.read_text()
+            try:
+                if httpx.get(self.url + "/readyz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.05)
+        pytest.fail(f"not ready after {STARTUP} s:\n{self.log.read_text()}")
+
+
+Start = Callable[..., Service]
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Starts a service with these environment variables, and stops it in the end."""
+    services = []
+
+    def start(**environ: str) -> Service:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        log = tmp_path_factory.mktemp("service") / "log"
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("FORECAST_", "MLFLOW_"))}
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "service"],
+                env={**inherited, "FORECAST_PORT": str(port), **environ},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        services.append(Service(f"http://127.0.0.1:{port}", process, log))
+        return services[-1]
+
+    yield start
+    for service in services:
+        service.process.kill()
+        service.process.wait()
+
+
+@pytest.fixture(scope="session")
+def service(start: Start) -> Service:
+    running = start(FORECAST_MODEL=str(TINY))
+    running.wait_until_ready()
+    return running
+
+
+@pytest.fixture(scope="session")
+def client(service: Service) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=service.url, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Forecaster:
+    return Forecaster.load(TINY)
