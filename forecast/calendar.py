@@ -35,7 +35,7 @@ class Frequency:
         alias: pandas' name of it ("h", "30min", "D", "B", "W", "MS", "QS", "YE", ...), or "step" for
             series that have no dates.
         kind: How steps are counted. Months keep their distance from the start (or end) of the month,
-            so the 15th of each month is a grid as well.
+            so the 15th of each month is a grid as well; the 29th is not.
         size: Microseconds, months, business days or plain steps in one step of the grid.
     """
 
@@ -118,7 +118,11 @@ class Frequency:
             return (count // self.size).astype(np.int64), on_grid
         first, months = start.astype("M8[M]"), times.astype("M8[M]")
         count = (months - first).astype(np.int64)
-        on_grid = (count % self.size == 0) & (times - self._anchor(months) == start - self._anchor(first))
+        distance = start - self._anchor(first)
+        # The 29th is not in every month; and what lies far from a month's end is not meant by it.
+        low, high = (0, 27) if self.kind == "month-start" else (-15, -1)
+        in_every_month = (distance >= np.timedelta64(low, "D")) & (distance < np.timedelta64(high + 1, "D"))
+        on_grid = (count % self.size == 0) & (times - self._anchor(months) == distance) & in_every_month
         return count // self.size, on_grid
 
     def advance(self, start: Times, steps: Ints) -> Times:

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from forecast.scaling import window_scale
+
+SCALINGS = ["standard", "mean-abs"]
+exponents = st.integers(-30, 30)
+numbers = st.floats(-1, 1, width=32).map(lambda number: number if abs(number) > 1e-6 else 0.0)
+shapes = arrays(np.float32, (3, 12), elements=numbers)
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+@given(shape=shapes, exponent=exponents)
+def test_scaling_is_invertible_at_any_size(scaling, shape, exponent):
+    context = torch.from_numpy(shape) * 10.0**exponent
+    scale = window_scale(context, torch.ones_like(context, dtype=torch.bool), scaling)
+    back = scale.invert(scale.apply(context))
+    peak = context.abs().amax(1, keepdim=True)
+    assert torch.isfinite(back).all()
+    assert ((back - context).abs() <= 1e-5 * peak).all()
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+@given(shape=shapes, exponent=exponents)
+def test_scaled_values_do_not_depend_on_the_unit(scaling, shape, exponent):
+    context = torch.from_numpy(np.where(np.abs(shape) < 1e-3, 0, shape))
+    seen = torch.ones_like(context, dtype=torch.bool)
+    unit = 2.0 ** (3 * exponent)  # exact in floating point
+    one, other = window_scale(context, seen, scaling), window_scale(context * unit, seen, scaling)
+    torch.testing.assert_close(other.apply(context * unit), one.apply(context), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("exponent", [-30, 0, 30])
+def test_the_scale_is_that_of_the_observed_values(exponent):
+    unit = 10.0**exponent
+    context = torch.tensor([[1.0, 0.0, 3.0, -2.0]]) * unit
+    observed = torch.tensor([[True, False, True, True]])
+    seen = np.array([1, 3, -2]) * unit
+    standard = window_scale(context, observed, "standard")
+    np.testing.assert_allclose(standard.loc.item(), seen.mean(), rtol=1e-6)
+    np.testing.assert_allclose(standard.size.item(), seen.std(), rtol=1e-6)
+    absolute = window_scale(context, observed, "mean-abs")
+    assert absolute.loc.item() == 0
+    np.testing.assert_allclose(absolute.size.item(), np.abs(seen).mean(), rtol=1e-6)
+    np.testing.assert_allclose(absolute.mean.item(), seen.mean(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("value", [5.0, 0.1, 1e30, 1e-30, -3e7])
+def test_a_constant_window_has_no_size(value):
+    context = torch.full((1, 50), value)
+    scale = window_scale(context, torch.ones_like(context, dtype=torch.bool), "standard")
+    assert scale.size.item() == 0
+    np.testing.assert_allclose(scale.loc.item(), value, rtol=1e-6)
+    assert scale.apply(context).eq(0).all()
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_windows_of_zeros_or_of_nothing_are_zeros(scaling):
+    context = torch.zeros(2, 5)
+    observed = torch.tensor([[True] * 5, [False] * 5])
+    scale = window_scale(context, observed, scaling)
+    for part in scale:
+        assert part.eq(0).all()
+    assert scale.apply(context + 3).eq(0).all()
+    assert scale.invert(torch.ones(2, 5)).eq(0).all()
