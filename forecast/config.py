@@ -58,7 +58,7 @@ class TrainingConfig(Config):
     max_epochs: Annotated[int, Ge(1)] = Field(24, description="epochs at the most")
     batches_per_epoch: Annotated[int, Ge(1)] = Field(40, description="batches between two validations")
     max_minutes: Annotated[float, Gt(0)] | None = Field(None, description="stop after this long, fully annealed")
-    learning_rate: Annotated[float, Gt(0), Le(1)] = Field(2e-3, description="peak of the one-cycle schedule")
+    learning_rate: Annotated[float, Gt(0), Le(1)] = Field(4e-3, description="peak of the one-cycle schedule")
     weight_decay: Annotated[float, Ge(0)] = Field(1e-2, description="AdamW's decoupled weight decay")
     gradient_clip: Annotated[float, Gt(0)] = Field(1.0, description="largest norm of the gradient")
     calendar_dropout: Annotated[float, Ge(0), Lt(1)] = Field(

@@ -15,11 +15,13 @@ Every error carries a `code` (short, stable, for programs) and `problems` (for p
 found, where, and what to do about it. All but the last two branches are the caller's to mend.
 """
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 PROBLEMS_SHOWN = 5
+_PASSWORD = re.compile(r"//[^/@\s]*@")
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,13 @@ Named as `loader_module` when a model is logged, so that `mlflow models serve` a
 `mlflow.pyfunc.load_model` use the very same forecaster. Imports nothing of MLflow.
 """
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
+from forecast.errors import ModelDamaged, Problem
 from forecast.forecaster import Forecaster
 from forecast.predictor import DEFAULT_LEVELS
 from forecast.series import read_series
@@ -31,10 +34,28 @@ class ForecastFunction:
         """
         given = params or {}
         horizon = int(given.get("prediction_length") or self.model.prediction_length)
-        levels = [float(level) for level in given.get("quantile_levels", DEFAULT_LEVELS)]
+        levels = [float(level) for level in (given.get("quantile_levels") or DEFAULT_LEVELS)]
         return self.model.predict(read_series(model_input), horizon, levels)
 
 
 def _load_pyfunc(data_path: str) -> ForecastFunction:
     """Called by MLflow with the folder the model was saved to."""
     return ForecastFunction(Forecaster.load(data_path))
+
+
+def saved_folder(files: str | Path) -> Path:
+    """Where in a downloaded MLflow model the forecaster's own folder lies.
+
+    Raises:
+        ModelDamaged: The files are not a model that this library logged.
+    """
+    try:
+        flavors = yaml.safe_load((Path(files) / "MLmodel").read_text(encoding="utf-8"))["flavors"]
+        flavor = flavors["python_function"]
+        if flavor["loader_module"] == __name__:
+            return Path(files) / str(flavor["data"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise ModelDamaged(
+            Problem(f"the registered model's description cannot be read: {error}", "register it again")
+        ) from error
+    raise ModelDamaged(Problem("the registered model is not one of this library's", "train one with `forecast train`"))

@@ -1,6 +1,7 @@
 """The settings of a training pipeline: one typed tree, filled from options and `--set key=value`."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Annotated, Any
 
 import yaml
@@ -42,7 +43,7 @@ def apply_overrides(settings: dict[str, Any], overrides: Sequence[str]) -> dict[
     """Put `key=value` settings into the tree; keys are paths without "forecaster.", values YAML.
 
     Raises:
-        ParameterError: An override is not of the form key=value.
+        ParameterError: An override is not of the form key=value, or there is no such setting.
     """
     for override in overrides:
         key, separator, text = override.partition("=")
@@ -52,12 +53,14 @@ def apply_overrides(settings: dict[str, Any], overrides: Sequence[str]) -> dict[
             value = yaml.safe_load(text)
         except yaml.YAMLError:
             raise ParameterError(Problem(f"--set {override!r}: the value cannot be read", "quote it", field="set")) from None
-        *path, last = key.split(".") if key.split(".")[0] in ("evaluation", "data") else ["forecaster", *key.split(".")]
+        if key not in (names := setting_names()):
+            close = get_close_matches(key, names, 1, 0.5)
+            hint = f"did you mean {close[0]!r}?" if close else "`forecast settings` lists them"
+            raise ParameterError(Problem(f"there is no setting {key!r}", hint, field="set"))
+        *path, last = key.split(".") if key.startswith("evaluation.") else ["forecaster", *key.split(".")]
         branch = settings
         for step in path:
             branch = branch.setdefault(step, {})
-            if not isinstance(branch, dict):
-                raise ParameterError(Problem(f"--set {override!r}: {step!r} is not a group of settings", field="set"))
         branch[last] = value
     return settings
 

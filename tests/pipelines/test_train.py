@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.pipelines.conftest import QUICK, run_forecast
+from tests.conftest import QUICK, run_forecast
 
 warnings.filterwarnings("ignore")
 import mlflow  # noqa: E402
