@@ -1,6 +1,7 @@
 """A real service process, with the tiny real model, for all tests that speak HTTP."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -71,8 +72,9 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
 
 @pytest.fixture(scope="session")
-def service(start: Start) -> Service:
-    running = start(FORECAST_MODEL=str(TINY))
+def service(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Service:
+    """The one that most tests ask: the tiny model, served from a folder named as the demo's model is."""
+    running = start(FORECAST_MODEL=str(shutil.copytree(TINY, tmp_path_factory.mktemp("models") / "pedestrian")))
     running.wait_until_ready()
     return running
 

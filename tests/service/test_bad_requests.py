@@ -159,7 +159,7 @@ def test_numbers_that_are_none(client: httpx.Client, number: str) -> None:
 
 def test_both_hint_and_names_of_what_is_there(client: httpx.Client) -> None:
     document = problem(client.post("/v1/forecast", json=asking(model="sales")))
-    assert document["detail"] == "there is no model 'sales' here; there is tiny-lstm"
+    assert document["detail"] == "there is no model 'sales' here; there is pedestrian"
     document = problem(client.post("/v1/forecast", json=series(target=[1, 2])))
     assert document["detail"] == "'bad' has 2 values; this model needs at least 24"
     assert document["errors"][0]["hint"] == "send more history"
@@ -189,7 +189,7 @@ def test_compressed(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("announced", [True, False])
 def test_body_too_large(client: httpx.Client, announced: bool) -> None:
-    limit = client.get("/v1/models/tiny-lstm").json()["limits"]["body_bytes"]
+    limit = client.get("/v1/models/pedestrian").json()["limits"]["body_bytes"]
     chunk = b" " * 2**20
     body = chunk * (limit // len(chunk) + 1) if announced else (chunk for _ in range(limit // len(chunk) + 1))
     response = client.post("/v1/forecast", content=body, headers={"Content-Type": "application/json"})

@@ -22,7 +22,7 @@ def post(client: httpx.Client, *inputs: dict[str, Any], **parameters: Any) -> li
     )
     assert response.status_code == 200, response.text
     answer = response.json()
-    assert answer["model"] == {"name": "tiny-lstm", "version": None, "run_id": None}
+    assert answer["model"] == {"name": "pedestrian", "version": None, "run_id": None}
     for prediction in answer["predictions"]:
         numbers = np.array([prediction["mean"], *prediction["quantiles"].values()])
         assert np.isfinite(numbers).all()

@@ -39,7 +39,7 @@ def test_health(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/readyz"), ("GET", "/v1/models"), ("GET", "/v1/models/tiny-lstm"), ("POST", "/v1/forecast")],
+    [("GET", "/readyz"), ("GET", "/v1/models"), ("GET", "/v1/models/pedestrian"), ("POST", "/v1/forecast")],
 )
 def test_not_ready_before_the_model_is(method: str, path: str) -> None:
     app = create_app(Models())
@@ -52,7 +52,7 @@ def test_not_ready_before_the_model_is(method: str, path: str) -> None:
 
 
 def test_models(client: httpx.Client) -> None:
-    card = client.get("/v1/models/tiny-lstm").json()
+    card = client.get("/v1/models/pedestrian").json()
     assert ModelCard(**card).model_dump() == card
     assert client.get("/v1/models").json() == {"models": [card]}
     assert (card["network"], card["frequency"]) == ("lstm", "h")
@@ -134,7 +134,7 @@ def test_openapi_examples_are_answered(client: httpx.Client, name: str) -> None:
     assert response.status_code == 200, response.text
     assert ForecastResponse(**response.json()).model_dump(exclude_none=True) == {
         **response.json(),
-        "model": {"name": "tiny-lstm"},
+        "model": {"name": "pedestrian"},
     }
     assert ModelList(**client.get("/v1/models").json())
 

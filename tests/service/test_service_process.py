@@ -7,13 +7,16 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import httpx
 import pytest
 
-from forecast.errors import ParameterError
+from forecast.errors import ModelDamaged, ModelNotFound, ParameterError
+from forecast.reference import ModelReference
+from service.models import Loader, Models, load
 from service.settings import Settings
 from tests.service.conftest import STARTUP, TINY, Start
 
@@ -65,15 +68,23 @@ def test_wrong_settings_end_the_process() -> None:
 
 
 def test_no_model_in_the_folder(tmp_path: Path) -> None:
-    assert last_line(run(FORECAST_MODEL=str(tmp_path))).startswith(f"error: there is no model in '{tmp_path}'")
+    with pytest.raises(ModelNotFound, match="there is no model in"):
+        load(Settings(ModelReference.parse(str(tmp_path))))
 
 
-def test_a_damaged_model_is_not_served(tmp_path: Path) -> None:
+def test_a_model_that_does_not_give_its_golden_forecast_is_never_ready(tmp_path: Path) -> None:
     folder = shutil.copytree(TINY, tmp_path / "model")
     golden = json.loads((folder / "golden.json").read_text())
     golden["forecast"][0][0] += 5
     (folder / "golden.json").write_text(json.dumps(golden))
-    assert "does not give its golden forecast" in last_line(run(FORECAST_MODEL=str(folder)))
+    models, failed = Models(), threading.Event()
+    loader = Loader(Settings(ModelReference.parse(str(folder))), models, failed.set)
+    loader.start()
+    loader.join()
+    assert failed.is_set()
+    assert len(models) == 0
+    assert isinstance(loader.failure, ModelDamaged)
+    assert "does not give its golden forecast" in str(loader.failure)
 
 
 def test_port_in_use(service: object, client: httpx.Client) -> None:
