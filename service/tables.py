@@ -137,9 +137,8 @@ def _from_starts(chosen: Sequence[SeriesInput], frequency: Frequency) -> SeriesT
     lengths = np.array([len(series.target) for series in chosen])
     ends = lengths.cumsum()
     steps = np.arange(ends[-1]) - np.repeat(ends - lengths, lengths)
-    local: npt.NDArray[np.datetime64] = np.repeat(
-        starts + offset, lengths
-    )  # months and days are those of the local clock
+    # Months and days are those of the local clock.
+    local: npt.NDArray[np.datetime64] = np.repeat(starts + offset, lengths)
     times = frequency.advance(local, steps) - offset
     return lay_out(_columns(chosen, times, tz), frequency)
 
