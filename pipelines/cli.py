@@ -8,13 +8,17 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from forecast.errors import DataWarning, ForecastError, ParameterError, Problem
+
+if TYPE_CHECKING:
+    from forecast.table import SeriesTable
+    from pipelines.evaluation import Scores
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,7 +37,8 @@ Target = Annotated[str | None, typer.Option(help="Column of the values, where it
 Freq = Annotated[str | None, typer.Option(help="pandas' alias of the frequency (h, D, W, MS, ...); found by default.")]
 Model = Annotated[str, typer.Option(help="NAME@champion, NAME/3, models:/... or a folder.")]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, as often as needed; `forecast settings` lists them.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting, as often as needed; `forecast settings` lists them."),
 ]
 
 
@@ -78,7 +83,9 @@ def predict(
     data: Data,
     output: Annotated[Path, typer.Option(help="The .parquet or .csv file to write.")],
     prediction_length: Annotated[int | None, typer.Option(help="Steps to forecast; as trained by default.")] = None,
-    quantile_levels: Annotated[str, typer.Option(help="Levels, separated by commas.")] = "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9",
+    quantile_levels: Annotated[
+        str, typer.Option(help="Levels, separated by commas.")
+    ] = "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9",
     item_id: ItemId = None,
     timestamp: Timestamp = None,
     target: Target = None,
@@ -94,7 +101,9 @@ def predict(
     loaded = load(model)
     frame = pipeline.predict(loaded.forecaster, table, output, prediction_length, levels)
     version = f" version {loaded.version}" if loaded.version else ""
-    console.print(f"{len(frame)} rows for {len(table)} series written to {escape(str(output))} by {escape(model)}{version}")
+    console.print(
+        f"{len(frame)} rows for {len(table)} series written to {escape(str(output))} by {escape(model)}{version}"
+    )
 
 
 @app.command()
@@ -108,8 +117,10 @@ def serve(
     from pipelines.tracking import tracking_uri
 
     ModelReference.parse(model)
-    settings = {"FORECAST_MODEL": model, "FORECAST_HOST": host, "FORECAST_PORT": str(port), "MLFLOW_TRACKING_URI": tracking_uri()}
-    _become([sys.executable, "-m", "service"], settings)
+    address = {"FORECAST_HOST": host, "FORECAST_PORT": str(port)}
+    _become(
+        [sys.executable, "-m", "service"], {"FORECAST_MODEL": model, "MLFLOW_TRACKING_URI": tracking_uri(), **address}
+    )
 
 
 @app.command()
@@ -161,22 +172,23 @@ def main() -> None:
         raise SystemExit(130) from None
 
 
-def show_leaderboard(leaderboard: Any) -> None:
+def show_leaderboard(leaderboard: "Scores") -> None:
     """Print a leaderboard as a table."""
     from rich.table import Table
 
-    table = Table("model", "MASE", "RMSSE", "sMAPE %", "WQL", "coverage of 80 %", title="the same windows, the best first")
-    for name, row in leaderboard.iterrows():
-        numbers = (f"{row.mase:.3f}", f"{row.rmsse:.3f}", f"{row.smape:.1f}", f"{row.wql:.3f}", f"{row.coverage80:.0%}")
-        table.add_row(str(name), *numbers)
+    from pipelines.evaluation import HEADINGS, as_rows
+
+    table = Table(*HEADINGS, title="the same windows, the best first")
+    for row in as_rows(leaderboard):
+        table.add_row(*row)
     console.print(table)
 
 
-def _read(path: Path, **columns: str | None) -> Any:
+def _read(path: Path, **columns: str | None) -> "SeriesTable":
     from forecast.series import read_series
 
     console.print(f"reading {escape(str(path))}")
-    table = read_series(path, **columns)  # type: ignore[arg-type]
+    table = read_series(path, **columns)
     console.print(f"{len(table)} series, {int(table.observed.sum())} values, one every {table.frequency}")
     return table
 
@@ -200,4 +212,3 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__
     """A warning about the data as one line; those of other libraries are theirs, not the caller's."""
     if issubclass(category, DataWarning):
         complaints.print(f"[yellow]note:[/] {escape(str(message))}", highlight=False)
-

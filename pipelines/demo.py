@@ -21,6 +21,7 @@ from forecast import ForecasterConfig, NetworkConfig, datasets, read_series
 from forecast.errors import ForecastError, Problem
 from forecast.table import SeriesTable
 from pipelines.cli import show_leaderboard
+from pipelines.evaluation import METRIC, Scores
 from pipelines.settings import DataConfig, TrainConfig
 from pipelines.tracking import embedded_folder, tracking_uri
 from pipelines.train import THIS, TrainedRun, publish, train
@@ -56,7 +57,7 @@ def run(console: Console) -> None:
     runs = {kind: train(_config(kind, path), table, console) for kind in ("feedforward", "lstm")}
 
     console.rule("3. Compare them on weeks they never saw, register the better one")
-    better = min(runs, key=lambda kind: float(runs[kind].leaderboard.loc[THIS, "mase"]))
+    better = min(runs, key=lambda kind: runs[kind].leaderboard[THIS][METRIC])
     show_leaderboard(_side_by_side(runs))
     outcome = publish(NAME, runs[better])
     state = "is the champion now" if outcome.promoted else "is registered, but the champion stays"
@@ -73,13 +74,17 @@ def run(console: Console) -> None:
             raise DemoError(Problem(f"the service answered {response.status_code}: {response.text[:500]}"))
         answer = response.json()
     prediction, model = answer["predictions"][0], answer["model"]
-    console.print(_forecast_table(prediction, actual, f"{ITEM}, forecast by {model['name']} version {model['version']}"))
+    console.print(
+        _forecast_table(prediction, actual, f"{ITEM}, forecast by {model['name']} version {model['version']}")
+    )
     picture = embedded_folder() / "demo" / "forecast.png"
     draw(history, actual, prediction, picture)
 
     console.rule("Done")
     console.print(f"in {time.monotonic() - started:.0f} s. The picture: {picture}")
-    console.print("Next:\n  make serve   answer forecasts with this model on port 8000\n  make ui      browse the two runs on port 5000")
+    console.print("Next:")
+    console.print("  make serve   answer forecasts with this model on port 8000")
+    console.print("  make ui      browse the two runs on port 5000")
     console.print("  forecast train --data MY.parquet --prediction-length 24 --name mine   your own series")
 
 
@@ -91,11 +96,11 @@ def _config(kind: str, path: Path) -> TrainConfig:
     )
 
 
-def _side_by_side(runs: dict[str, TrainedRun]) -> pd.DataFrame:
+def _side_by_side(runs: dict[str, TrainedRun]) -> Scores:
     """One leaderboard of all runs; the baselines are the same in each."""
-    boards = [run.leaderboard.rename(index={THIS: kind}) for kind, run in runs.items()]
-    together = pd.concat(boards)
-    return together[~together.index.duplicated()].sort_values("mase")
+    boards = [{kind if name == THIS else name: m for name, m in run.leaderboard.items()} for kind, run in runs.items()]
+    together = {name: metrics for board in boards for name, metrics in board.items()}
+    return dict(sorted(together.items(), key=lambda item: item[1][METRIC]))
 
 
 def _history(table: SeriesTable) -> tuple[pd.Series, pd.Series]:
@@ -173,7 +178,9 @@ def _forecast_table(prediction: dict[str, Any], actual: pd.Series, title: str) -
     rows = zip(prediction["timestamps"], quantiles["0.5"], quantiles["0.1"], quantiles["0.9"], actual, strict=True)
     for stamp, median, low, high, came in rows:
         shown = "missing" if np.isnan(came) else f"{came:.0f}"
-        table.add_row(f"{datetime.fromisoformat(stamp):%a %d %b %H:%M}", f"{median:.0f}", f"{low:.0f} to {high:.0f}", shown)
+        table.add_row(
+            f"{datetime.fromisoformat(stamp):%a %d %b %H:%M}", f"{median:.0f}", f"{low:.0f} to {high:.0f}", shown
+        )
     return table
 
 
@@ -205,8 +212,8 @@ def draw(history: pd.Series, actual: pd.Series, prediction: dict[str, Any], path
     axes.plot(times, quantiles["0.5"], color="#0072B2", lw=1.8, label="forecast (median)")
     axes.axvline(times[0], color="#999999", lw=0.8)
     axes.set(title=f"{prediction['item_id']}: the next {len(times)} hours", ylabel="pedestrians per hour")
-    axes.xaxis.set_major_locator(mdates.DayLocator(tz=zone))
-    axes.xaxis.set_major_formatter(mdates.DateFormatter("%a %d %b", tz=zone))
+    axes.xaxis.set_major_locator(mdates.DayLocator(tz=zone))  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(mdates.DateFormatter("%a %d %b", tz=zone))  # type: ignore[no-untyped-call]
     axes.set_ylim(bottom=0)
     axes.margins(x=0.01)
     axes.grid(axis="y", color="#eeeeee")

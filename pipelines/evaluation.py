@@ -1,11 +1,11 @@
 """Judging a model on windows it never saw, next to naive baselines and the model that is live."""
 
 from collections.abc import Mapping
+from math import isnan
 
-import pandas as pd
-
-from forecast import Backtest, SeasonalNaive, backtest
+from forecast import SeasonalNaive
 from forecast.auto import check_frequency
+from forecast.backtest import Backtest, backtest
 from forecast.errors import DataError
 from forecast.forecaster import Forecaster
 from forecast.predictor import Predictor
@@ -13,12 +13,18 @@ from forecast.table import SeriesTable
 
 METRIC = "mase"
 
+Scores = dict[str, dict[str, float]]
+"""Metrics by model, the best first."""
+
+HEADINGS = ("model", "MASE", "RMSSE", "sMAPE %", "WQL", "coverage of 80 %")
+
 
 def baselines(table: SeriesTable, prediction_length: int) -> dict[str, Predictor]:
     """Naive forecasts: the last value, and the last of each season that the series hold twice."""
     seasons = [season for season in table.frequency.season_lengths if season * 2 <= table.lengths.max()] or [1]
     return {
-        "naive" if season == 1 else f"seasonal naive {season}": SeasonalNaive(season, prediction_length) for season in seasons
+        "naive" if season == 1 else f"seasonal naive {season}": SeasonalNaive(season, prediction_length)
+        for season in seasons
     }
 
 
@@ -28,10 +34,15 @@ def evaluate(models: Mapping[str, Predictor], table: SeriesTable, prediction_len
     return backtest(everyone, table, prediction_length=prediction_length, windows=windows)
 
 
-def best_baseline(leaderboard: pd.DataFrame) -> str:
+def scores(result: Backtest) -> Scores:
+    """Everyone's metrics, the best first; those without a score come last."""
+    found = {name: result.metrics(name) for name in result.forecasts}
+    return dict(sorted(found.items(), key=lambda item: (isnan(item[1][METRIC]), item[1][METRIC])))
+
+
+def best_baseline(leaderboard: Scores) -> str:
     """The name of the best naive baseline on a leaderboard."""
-    naive = leaderboard.index[leaderboard.index.str.contains("naive")]
-    return str(leaderboard.loc[naive, METRIC].idxmin())
+    return next(name for name in leaderboard if "naive" in name)
 
 
 def comparable(champion: Forecaster, table: SeriesTable, prediction_length: int) -> bool:
@@ -43,11 +54,22 @@ def comparable(champion: Forecaster, table: SeriesTable, prediction_length: int)
     return champion.prediction_length >= prediction_length
 
 
-def as_text(leaderboard: pd.DataFrame) -> str:
-    """A leaderboard as a Markdown table."""
-    head = "| model | MASE | RMSSE | sMAPE % | WQL | coverage 80 % |\n|---|---|---|---|---|---|\n"
-    rows = [
-        f"| {name} | {row.mase:.3f} | {row.rmsse:.3f} | {row.smape:.1f} | {row.wql:.3f} | {100 * row.coverage80:.0f} % |"
-        for name, row in leaderboard.iterrows()
+def as_rows(leaderboard: Scores) -> list[tuple[str, ...]]:
+    """A leaderboard as rows of text, `HEADINGS` above them."""
+    return [
+        (
+            name,
+            f"{m['mase']:.3f}",
+            f"{m['rmsse']:.3f}",
+            f"{m['smape']:.1f}",
+            f"{m['wql']:.3f}",
+            f"{m['coverage80']:.0%}",
+        )
+        for name, m in leaderboard.items()
     ]
-    return head + "\n".join(rows)
+
+
+def as_markdown(leaderboard: Scores) -> str:
+    """A leaderboard as a Markdown table."""
+    rows = [HEADINGS, ("---",) * len(HEADINGS), *as_rows(leaderboard)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

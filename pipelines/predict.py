@@ -1,6 +1,5 @@
 """Forecasting a file with a saved model."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,7 +45,7 @@ def predict(
             frame.to_parquet(draft, index=False)
         else:
             frame.to_csv(draft, index=False)
-        os.replace(draft, output)
+        draft.replace(output)
     finally:
         draft.unlink(missing_ok=True)
     return frame

@@ -132,7 +132,9 @@ def verify(model_uri: str) -> None:
     )
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise ModelDamaged(Problem(f"the logged model {model_uri} failed its check: {reason}", "nothing was registered; train again"))
+        raise ModelDamaged(
+            Problem(f"the logged model {model_uri} failed its check: {reason}", "nothing was registered; train again")
+        )
 
 
 def register(name: str, model_uri: str, tags: dict[str, str]) -> str:

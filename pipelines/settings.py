@@ -33,7 +33,9 @@ class EvaluationConfig(Config):
 class TrainConfig(Config):
     """A whole training run: the same settings and data give the same model."""
 
-    name: str = Field(description="name of the registered model and of its experiment", pattern=r"^[A-Za-z0-9][\w.\- ]*$")
+    name: str = Field(
+        description="name of the registered model and of its experiment", pattern=r"^[A-Za-z0-9][\w.\- ]*$"
+    )
     data: DataConfig
     forecaster: ForecasterConfig
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -48,11 +50,15 @@ def apply_overrides(settings: dict[str, Any], overrides: Sequence[str]) -> dict[
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator or not key:
-            raise ParameterError(Problem(f"--set {override!r} is not key=value", "write --set network.hidden_size=64", field="set"))
+            raise ParameterError(
+                Problem(f"--set {override!r} is not key=value", "write --set network.hidden_size=64", field="set")
+            )
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError:
-            raise ParameterError(Problem(f"--set {override!r}: the value cannot be read", "quote it", field="set")) from None
+            raise ParameterError(
+                Problem(f"--set {override!r}: the value cannot be read", "quote it", field="set")
+            ) from None
         if key not in (names := setting_names()):
             close = get_close_matches(key, names, 1, 0.5)
             hint = f"did you mean {close[0]!r}?" if close else "`forecast settings` lists them"

@@ -1,8 +1,10 @@
 """The training pipeline: train, judge against naive, log, verify, register, and put live if it is better."""
 
+import getpass
 import json
 import platform
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -12,11 +14,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from rich.console import Console
 
-from forecast import Backtest, Forecaster
+from forecast import Forecaster
 from forecast.auto import validation_windows
+from forecast.backtest import Backtest
 from forecast.reference import CHAMPION
 from forecast.table import SeriesTable
-from pipelines.evaluation import METRIC, as_text, best_baseline, comparable, evaluate
+from pipelines.evaluation import METRIC, Scores, as_markdown, best_baseline, comparable, evaluate, scores
 from pipelines.progress import RunMetrics, TrainingProgress
 from pipelines.registry import champion, log_model, register, verify
 from pipelines.settings import TrainConfig, flatten
@@ -46,9 +49,9 @@ class TrainedRun:
     backtest: Backtest
 
     @property
-    def leaderboard(self) -> pd.DataFrame:
+    def leaderboard(self) -> Scores:
         """Everyone's metrics, the best first."""
-        return self.backtest.leaderboard()
+        return scores(self.backtest)
 
 
 @dataclass(frozen=True)
@@ -132,15 +135,15 @@ def publish(name: str, run: TrainedRun) -> Registration:
         RegistryUnavailable: The registry does not answer.
     """
     client = connect()
-    scores = run.leaderboard[METRIC]
-    naive = best_baseline(run.leaderboard)
-    mine, best_naive = float(scores[THIS]), float(scores[naive])
+    leaderboard = run.leaderboard
+    naive = best_baseline(leaderboard)
+    mine, best_naive = leaderboard[THIS][METRIC], leaderboard[naive][METRIC]
     if not mine < best_naive:
         promoted, reason = False, f"its MASE {mine:.3f} does not beat {naive}'s {best_naive:.3f}"
-    elif CHAMPION_ROW in scores.index:
-        promoted = mine < float(scores[CHAMPION_ROW])
-        verb = "beats" if promoted else "does not beat"
-        reason = f"its MASE {mine:.3f} {verb} the champion's {float(scores[CHAMPION_ROW]):.3f}"
+    elif CHAMPION_ROW in leaderboard:
+        live = leaderboard[CHAMPION_ROW][METRIC]
+        promoted = mine < live
+        reason = f"its MASE {mine:.3f} {'beats' if promoted else 'does not beat'} the champion's {live:.3f}"
     else:
         promoted, reason = True, f"its MASE {mine:.3f} beats {naive}'s {best_naive:.3f}"
     tags = {"mase": f"{mine:.4f}", "baseline": naive, "baseline_mase": f"{best_naive:.4f}", "gate": reason}
@@ -186,6 +189,8 @@ def _describe(client: "MlflowClient", run_id: str, config: TrainConfig, table: S
         "data.values": str(int(table.observed.sum())),
         "data.frequency": table.frequency.alias,
         "git.commit": _git_commit(),
+        "mlflow.user": getpass.getuser(),
+        "mlflow.source.name": "forecast train",
         "python": platform.python_version(),
         **{f"package.{name}": version(name) for name in PACKAGES},
     }
@@ -202,22 +207,28 @@ def _log_result(
     client: "MlflowClient", run_id: str, config: TrainConfig, forecaster: Forecaster, result: Backtest
 ) -> None:
     """How good the model is, next to the best naive baseline, and the settings that the data decided."""
-    leaderboard = result.leaderboard()
+    from mlflow.entities import Metric
+
+    leaderboard = scores(result)
     naive = best_baseline(leaderboard)
-    for prefix, row in (("backtest", THIS), ("baseline", naive)):
-        for name, value in leaderboard.loc[row].items():
-            client.log_metric(run_id, f"{prefix}/{name}", float(value))
+    now = int(time.time() * 1000)
+    final = [
+        Metric(f"{prefix}/{name}", value, now, 0)
+        for prefix, row in (("backtest", THIS), ("baseline", naive))
+        for name, value in leaderboard[row].items()
+    ]
+    client.log_batch(run_id, metrics=final)
     resolved = config.model_copy(update={"forecaster": forecaster.config})
     client.log_text(run_id, json.dumps(resolved.model_dump(mode="json"), indent=1) + "\n", "resolved_config.json")
-    client.log_text(run_id, leaderboard.to_csv(index_label="model"), "leaderboard.csv")
+    client.log_text(run_id, pd.DataFrame(leaderboard).T.to_csv(index_label="model"), "leaderboard.csv")
     windows, horizon = result.actual.shape
-    mine, best_naive = leaderboard.loc[THIS, METRIC], leaderboard.loc[naive, METRIC]
+    mine, best_naive = leaderboard[THIS][METRIC], leaderboard[naive][METRIC]
     verdict = "better" if mine < best_naive else "not better"
     note = (
-        f"**{forecaster.config.network.kind}** for {config.name}, {horizon} steps ahead: MASE {mine:.3f}, {verdict} than "
-        f"{naive} ({best_naive:.3f}), over {windows} windows of {config.data.path} kept from training.\n\n{as_text(leaderboard)}\n"
+        f"**{forecaster.config.network.kind}** for {config.name}, {horizon} steps ahead: MASE {mine:.3f}, "
+        f"{verdict} than {naive} ({best_naive:.3f}), over {windows} windows of {config.data.path} kept from training."
     )
-    client.set_tag(run_id, "mlflow.note.content", note)
+    client.set_tag(run_id, "mlflow.note.content", f"{note}\n\n{as_markdown(leaderboard)}\n")
 
 
 def _git_commit() -> str:
@@ -231,4 +242,4 @@ def _git_commit() -> str:
 
 def _git(*words: str) -> str:
     done: Sequence[str] = ["git", *words]
-    return subprocess.run(done, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+    return subprocess.run(done, capture_output=True, text=True, check=True).stdout.strip()

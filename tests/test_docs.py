@@ -54,9 +54,8 @@ def test_make_targets_are_what_the_readme_says() -> None:
 
 def test_the_demo_beats_seasonal_naive_and_shows_a_forecast(demo: tuple[Path, str]) -> None:
     folder, output = demo
-    scores = {
-        name.strip(): float(score) for name, score in re.findall(r"│ ([\w ]+?) +│ (\d\.\d+) +│ \d\.\d+ +│ [\d.]+ +│", output)
-    }
+    rows = re.findall(r"│ ([\w ]+?) +│ (\d\.\d+) +│ \d\.\d+ +│ [\d.]+ +│", output)
+    scores = {name: float(score) for name, score in rows}
     assert {"lstm", "feedforward", "seasonal naive 24", "seasonal naive 168"} <= set(scores)
     assert min(scores["lstm"], scores["feedforward"]) < min(scores["seasonal naive 24"], scores["seasonal naive 168"])
     assert len(re.findall(r"│ \w{3} \d\d Dec \d\d:00 +│ \d+ +│ \d+ to \d+", output)) == 48

@@ -97,7 +97,17 @@ def test_service(trained: Path, history: pd.DataFrame, by_command: pd.DataFrame)
 
 def test_mlflow_models_serve_without_pickle(trained: Path, history: pd.DataFrame, by_command: pd.DataFrame) -> None:
     port = free_port()
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{REFERENCE}", "--env-manager", "local"]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "models",
+        "serve",
+        "-m",
+        f"models:/{REFERENCE}",
+        "--env-manager",
+        "local",
+    ]
     environment = {
         "MLFLOW_TRACKING_URI": f"sqlite:///{trained}/.forecast/mlflow.db",
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",

@@ -43,10 +43,11 @@ def test_predict_writes_what_the_library_forecasts(tmp_path: Path, hourly: pd.Da
 def test_predict_maps_column_names_and_writes_csv(tmp_path: Path, hourly: pd.DataFrame) -> None:
     path = tmp_path / "shop.csv"
     hourly.rename(columns={"item_id": "shop", "timestamp": "when", "target": "sold"}).to_csv(path, index=False)
+    where = ["--model", str(TINY), "--data", str(path), "--output", "out.csv"]
+    names = ["--item-id", "shop", "--timestamp", "when", "--target", "sold"]
     done = run_forecast(
-        tmp_path, "predict", "--model", str(TINY), "--data", str(path), "--output", "out.csv", "--prediction-length", "3",
-        "--item-id", "shop", "--timestamp", "when", "--target", "sold", "--quantile-levels", "0.25,0.5",
-    )  # fmt: skip
+        tmp_path, "predict", *where, *names, "--prediction-length", "3", "--quantile-levels", "0.25,0.5"
+    )
     assert done.returncode == 0, done.stderr
     written = pd.read_csv(tmp_path / "out.csv")
     assert list(written.columns) == ["item_id", "timestamp", "mean", "0.25", "0.5"]
@@ -58,6 +59,8 @@ def test_gaps_are_told_of_and_forecast(tmp_path: Path, hourly: pd.DataFrame) -> 
     assert code == 0
     assert "1 of 1 series have missing values, 10 of 400 steps" in complaints
 
+
+DAYS = pd.date_range("2024", periods=30, freq="D")
 
 Spoil = Callable[[pd.DataFrame], pd.DataFrame]
 SPOILT: dict[str, tuple[Spoil, list[str]]] = {
@@ -72,7 +75,7 @@ SPOILT: dict[str, tuple[Spoil, list[str]]] = {
         ["'a'", "2024-01-01 05:07:00", "off its grid"],
     ),
     "mixed frequencies": (
-        lambda f: pd.concat([f, f.iloc[:30].assign(item_id="b", timestamp=pd.date_range("2024", periods=30, freq="D"))]),
+        lambda f: pd.concat([f, f.iloc[:30].assign(item_id="b", timestamp=DAYS)]),
         ["'b'", "D", "h"],
     ),
     "another frequency than the model's": (
@@ -126,7 +129,13 @@ def test_a_bad_option_is_one_message(name: str, tmp_path: Path, hourly: pd.DataF
 
 def test_a_registry_that_is_not_there(tmp_path: Path) -> None:
     done = run_forecast(
-        tmp_path, "serve", "--model", "counts@champion", "--port", "1", MLFLOW_TRACKING_URI="http://me:secret@127.0.0.1:9"
+        tmp_path,
+        "serve",
+        "--model",
+        "counts@champion",
+        "--port",
+        "1",
+        MLFLOW_TRACKING_URI="http://me:secret@127.0.0.1:9",
     )
     assert done.returncode == 2
     assert "127.0.0.1:9" in done.stderr
