@@ -107,8 +107,9 @@ def backtest(
     """
     check_horizon(prediction_length)
     levels = tuple(quantile_levels)
-    if windows < 1:
-        raise ParameterError(Problem(f"windows={windows} is not positive", "ask for 1 or more", field="windows"))
+    for name, count in (("windows", windows), ("season", season)):
+        if count is not None and count < 1:
+            raise ParameterError(Problem(f"{name}={count} is not positive", "ask for 1 or more", field=name))
     if not {0.1, 0.5, 0.9} <= set(levels):
         found = ", ".join(map(str, levels)) or "none"
         problem = Problem(
@@ -116,7 +117,7 @@ def backtest(
         )
         raise ParameterError(problem)
     seasons = table.frequency.season_lengths
-    lag = season or (seasons[0] if seasons else 1)
+    lag = (seasons[0] if seasons else 1) if season is None else season
     parts: list[tuple[npt.NDArray[np.int64], SeriesTable]] = []
     for window in range(windows, 0, -1):
         kept = np.flatnonzero(table.lengths > window * prediction_length)

@@ -97,8 +97,6 @@ def read_columns(data: pd.DataFrame | pd.Series | str | Path, names: Names) -> C
     found = list(frame.columns)
     timestamp, target = names.require("timestamp", found), names.require("target", found)
     item_id = names.require("item_id", found) if names.item_id else names.find("item_id", found)
-    if not len(frame):
-        raise DataError("empty-table", Problem("the table has no rows", "send at least one series"))
     if item_id is None:  # one series: a table of several repeats its timestamps, and is refused for that
         codes, item_ids = np.zeros(len(frame), np.int64), np.array([target], object)
     else:
@@ -253,7 +251,7 @@ def _item_codes(column: pd.Series) -> tuple[npt.NDArray[np.int64], npt.NDArray[n
     except TypeError:
         problem = Problem("item ids must be text or numbers", "turn them into text", field="item_id")
         raise DataError("bad-item-id", problem) from None
-    if codes.min() < 0:
+    if (codes < 0).any():
         row = int(np.argmax(codes < 0))
         problem = Problem(f"row {row} has no item_id", "name the series each row belongs to", field="item_id")
         raise DataError("bad-item-id", problem)

@@ -93,6 +93,7 @@ def load_model(folder: str | Path) -> tuple[ForecasterConfig, Network, dict[str,
         if sha256(weights).hexdigest() != digest:
             raise ModelDamaged(_damaged(source / WEIGHTS, "is not the file that was saved"))
         config = ForecasterConfig.build(**settings)
+        _check_resolved(config)
         network = build_network(config)
         network.load_state_dict(deserialise(weights))
     except (OSError, ParameterError, SafetensorError, RuntimeError) as error:
@@ -148,6 +149,14 @@ def check_golden(golden: dict[str, Any], answer: Callable[[SeriesTable], npt.NDA
                 "the model does not give its golden forecast on this machine", "fetch the model again, or train it here"
             )
         )
+
+
+def _check_resolved(config: ForecasterConfig) -> None:
+    """Refuse settings left open, which only training data could fill in."""
+    settings = {**dict(config), **{f"network.{name}": value for name, value in config.network}}
+    for name in ("context_length", "frequency", "minimum_history", "network.patch_length", "network.shortcut"):
+        if settings[name] is None:
+            raise ParameterError(Problem(f"{name} is not set", field=name))
 
 
 def _check_replaceable(folder: Path) -> None:

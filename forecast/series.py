@@ -80,6 +80,8 @@ def lay_out(columns: Columns, frequency: Frequency | None = None) -> SeriesTable
         DataError: As `read_series`.
     """
     item_ids, target = columns.item_ids, columns.target
+    if not len(target):
+        raise DataError("empty-table", Problem("the table has no rows", "send at least one series"))
     _check_values(columns)
     _check_times(columns)
     codes, times = columns.codes, columns.times

@@ -44,7 +44,7 @@ class SeriesTable:
     def __repr__(self) -> str:
         return (
             f"SeriesTable({len(self)} series, {int(self.lengths.sum())} steps of {self.frequency}, "
-            f"{int(self.observed.sum())} observed)"
+            f"{int((self.lengths - self.missing()).sum())} observed)"
         )
 
     def drop_last(self, steps: int) -> Self:

@@ -66,7 +66,7 @@ def test_a_median_alone_is_its_own_mean():
 def test_levels_outside_zero_to_one_are_refused(level):
     with pytest.raises(ParameterError, match=f"quantile level {level} is not between 0 and 1; ask for levels"):
         level_weights(QUANTILE_LEVELS, [0.5, level])
-    with pytest.raises(ParameterError, match="ask for levels such as 0.1"):
+    with pytest.raises(ParameterError, match="ask for levels such as"):
         check_levels([level])
 
 

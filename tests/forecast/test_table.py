@@ -74,6 +74,8 @@ def test_the_tail_is_padded_on_the_left(steps):
 def test_it_says_what_it_holds():
     table = make_table([5, 3])
     assert repr(table) == f"SeriesTable(2 series, 8 steps of h, {table.observed.sum()} observed)"
+    table.observed[:] = True
+    assert repr(table.keep_last(2)) == "SeriesTable(2 series, 4 steps of h, 4 observed)"
 
 
 def test_a_complete_series_has_no_warning():
