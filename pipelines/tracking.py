@@ -31,7 +31,7 @@ _PATIENCE = {
 
 def tracking_uri() -> str:
     """Where runs are tracked."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{embedded_folder() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or _embedded_uri()
 
 
 def embedded_folder() -> Path:
@@ -119,8 +119,12 @@ def _unavailable(error: Exception) -> RegistryUnavailable:
     )
 
 
+def _embedded_uri() -> str:
+    return f"sqlite:///{embedded_folder() / 'mlflow.db'}"
+
+
 def _is_embedded() -> bool:
-    return not os.environ.get("MLFLOW_TRACKING_URI")
+    return tracking_uri() == _embedded_uri()  # MLflow exports its address, so that its being set says nothing
 
 
 @contextmanager

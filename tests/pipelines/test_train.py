@@ -102,6 +102,11 @@ def test_the_embedded_store_writes_ahead(trained: Path) -> None:
     database.close()
 
 
+def test_everything_is_kept_in_the_working_folder_of_the_store(trained: Path) -> None:
+    assert {path.name for path in trained.iterdir() if path.is_dir()} == {".forecast"}
+    assert list((trained / ".forecast" / "artifacts" / "counts").rglob("model.safetensors"))
+
+
 def test_progress_is_told_and_no_trace_or_foreign_log_line_is(trained: Path) -> None:
     output, complaints = (trained / "train.out").read_text(), (trained / "train.err").read_text()
     assert "judging gru on the last" in output
