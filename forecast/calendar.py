@@ -220,7 +220,7 @@ def infer_frequency(times: Times, first: Ints) -> "Frequency | Irregularity":
     """
     if np.issubdtype(times.dtype, np.integer):
         return Frequency.parse("step")
-    steps = Steps.between(times.astype(np.int64), first)
+    steps = Steps.between(times.view(np.int64), first)
     if steps is None:
         return Irregularity("unknown")
     shortest = steps.smallest.min()

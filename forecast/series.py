@@ -92,22 +92,25 @@ def lay_out(columns: Columns, frequency: Frequency | None = None) -> SeriesTable
     counts = np.bincount(codes, minlength=len(item_ids)).astype(np.int64)
     first = np.concatenate(([0], np.cumsum(counts)[:-1])).astype(np.int64)
     _check_duplicates(item_ids, codes, times, columns.tz)
+    tz = columns.tz
+    del columns, codes  # the largest arrays of all: what follows needs their room
 
-    wall_clock = _counts_days(times, first, frequency, columns.tz)
+    wall_clock = _counts_days(times, first, frequency, tz)
     if wall_clock:
-        times = pd.DatetimeIndex(times, tz="UTC").tz_convert(columns.tz).tz_localize(None).to_numpy()
+        times = pd.DatetimeIndex(times, tz="UTC").tz_convert(tz).tz_localize(None).to_numpy()
     if frequency is None:
         found = infer_frequency(times, first)
         if isinstance(found, Irregularity):
-            raise _irregular(found, item_ids, times, first, None if wall_clock else columns.tz)
+            raise _irregular(found, item_ids, times, first, None if wall_clock else tz)
         frequency = found
     elif (frequency.kind == "step") != (times.dtype.kind != "M"):
         raise _other_kind(frequency)
     starts = times[first]
     positions, on_grid = frequency.positions(np.repeat(starts, counts), times)
     if not on_grid.all():
-        off = Irregularity("uneven", int(codes[np.argmin(on_grid)]), frequency)
-        raise _irregular(off, item_ids, times, first, None if wall_clock else columns.tz)
+        series = int(np.searchsorted(first, np.argmin(on_grid), side="right")) - 1
+        off = Irregularity("uneven", series, frequency)
+        raise _irregular(off, item_ids, times, first, None if wall_clock else tz)
     del on_grid
 
     lengths = positions[first + counts - 1] + 1
@@ -121,7 +124,7 @@ def lay_out(columns: Columns, frequency: Frequency | None = None) -> SeriesTable
         values[positions] = target
     observed = ~np.isnan(values)
     values[~observed] = 0
-    table = SeriesTable(item_ids, values, observed, offsets, lengths, starts, frequency, columns.tz, wall_clock)
+    table = SeriesTable(item_ids, values, observed, offsets, lengths, starts, frequency, tz, wall_clock)
     _check_observed(table)
     return table
 

@@ -64,6 +64,10 @@ class Windows:
             features, rows = _no_calendar(table, context_length, prediction_length, len(feature_names(calendar)))
         self._features, self._rows = torch.from_numpy(features), torch.from_numpy(rows)
         self._steps = torch.arange(-context_length, prediction_length)
+        # Every stretch of calendar rows as one row of an overlapping view: a window's is copied in one piece.
+        rows_seen, size = len(self._steps), features.shape[1]
+        shape = (len(features) - rows_seen + 1, rows_seen * size)
+        self._stretches = torch.as_strided(self._features, shape, (size, 1))
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -83,7 +87,8 @@ class Windows:
         index = (steps + self._offsets[series].unsqueeze(1)).clamp_(0, len(self._values) - 1)
         observed = self._observed[index] & inside
         values = self._values[index].masked_fill_(~observed, 0)
-        known = self._features[steps + self._rows[series].unsqueeze(1)]
+        known = self._stretches.index_select(0, steps[:, 0] + self._rows[series])
+        known = known.view(*steps.shape, self._features.shape[1])
         past = self.context_length
         return Batch(values[:, :past], observed[:, :past], known, values[:, past:], observed[:, past:])
 

@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -151,3 +153,19 @@ def test_the_latest_window_ends_with_its_series():
     np.testing.assert_array_equal(batch.context[0, 3:], table.values[8:])
     assert not batch.observed[0, :3].any()
     assert not batch.target_observed.any()
+
+
+@pytest.mark.slow  # a clock tells little on a machine that does something else as well
+def test_a_batch_costs_the_same_of_a_hundred_series_and_of_a_hundred_thousand():
+    def quickest(number):
+        windows = Windows(make_table([20] * number), CONTEXT, HORIZON)
+        origins = Origins(torch.full_like(windows.lengths, 1), windows.lengths)
+        times = []
+        for _ in range(30):
+            numbers = torch.randint(len(origins), (256,))
+            started = time.perf_counter()
+            windows.gather(*origins.window(numbers))
+            times.append(time.perf_counter() - started)
+        return min(times)
+
+    assert quickest(100_000) < 5 * quickest(100)
