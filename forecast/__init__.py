@@ -1,22 +1,43 @@
-"""Time-series forecasting that you can see inside: pandas in, forecasts with uncertainty out."""
+"""Time-series forecasting that you can see inside: pandas in, forecasts with uncertainty out.
 
-from forecast.backtest import Backtest, backtest
-from forecast.baselines import SeasonalNaive
-from forecast.config import ForecasterConfig, NetworkConfig, TrainingConfig
-from forecast.forecaster import Forecaster
-from forecast.series import read_series
-from forecast.table import SeriesTable
+The names below are imported when first used, so that `import forecast` loads neither torch nor pandas:
+a command line's help, or a client, needs neither.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from forecast.baselines import SeasonalNaive
+    from forecast.config import ForecasterConfig, NetworkConfig, TrainingConfig
+    from forecast.forecaster import Forecaster
+    from forecast.series import read_series
+    from forecast.table import SeriesTable
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Backtest",
     "Forecaster",
     "ForecasterConfig",
     "NetworkConfig",
     "SeasonalNaive",
     "SeriesTable",
     "TrainingConfig",
-    "backtest",
     "read_series",
 ]
+
+_HOMES = {
+    "Forecaster": "forecaster",
+    "ForecasterConfig": "config",
+    "NetworkConfig": "config",
+    "SeasonalNaive": "baselines",
+    "SeriesTable": "table",
+    "TrainingConfig": "config",
+    "read_series": "series",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

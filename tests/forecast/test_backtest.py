@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast import SeasonalNaive, backtest, read_series
+from forecast import SeasonalNaive, read_series
+from forecast.backtest import backtest
 from forecast.errors import DataError, ParameterError
 from forecast.predictor import Predictor
 from tests.forecast.test_windows import make_table

@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 import torch
 
-from forecast import Forecaster, NetworkConfig, SeasonalNaive, TrainingConfig, backtest, read_series
+from forecast import Forecaster, NetworkConfig, SeasonalNaive, TrainingConfig, read_series
+from forecast.backtest import backtest
 from forecast.config import ForecasterConfig
 from forecast.errors import DataError, DataWarning, ModelNotFound, ParameterError
 from tests.forecast.conftest import HORIZON, QUICK
