@@ -5,6 +5,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import isfinite
 from typing import Any
 
 import pytorch_lightning as pl
@@ -60,7 +61,7 @@ def train(
         trainer.fit(module, data)
         if trainer.interrupted:
             raise KeyboardInterrupt
-        if not best.best_model_path or not all(map(_is_finite, recorder.epochs)):
+        if not best.best_model_path or not all(isfinite(epoch["val_loss"]) for epoch in recorder.epochs):
             raise TrainingError(
                 Problem(
                     "the loss became infinite or not a number", "lower training.learning_rate, or look for odd values"
@@ -93,10 +94,6 @@ class _TimeLimit(Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         if isinstance(pl_module, ForecastModule) and pl_module.progress >= 1:
             trainer.should_stop = True
-
-
-def _is_finite(epoch: dict[str, float]) -> bool:
-    return bool(torch.isfinite(torch.tensor(epoch["val_loss"])))
 
 
 @contextmanager
