@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 PROBLEMS_SHOWN = 5
-_PASSWORD = re.compile(r"//[^/@\s]*@")
+_CREDENTIALS = re.compile(r"//[^/\s]*@")
 
 
 @dataclass(frozen=True)
@@ -117,10 +117,18 @@ class TrainingError(ForecastError):
 
 
 class RegistryUnavailable(ForecastError):  # noqa: N818
-    """The tracking store or model registry does not answer."""
+    """The tracking store or model registry does not answer. Its message never holds a password."""
 
     code = "registry-unavailable"
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(replace(problem, detail=without_password(problem.detail)))
 
 
 class DataWarning(UserWarning):
     """The series can be used; something about them is worth knowing."""
+
+
+def without_password(text: str) -> str:
+    """A text whose addresses have lost the user and password they may hold."""
+    return _CREDENTIALS.sub("//", text)

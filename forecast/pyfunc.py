@@ -49,13 +49,19 @@ def saved_folder(files: str | Path) -> Path:
     Raises:
         ModelDamaged: The files are not a model that this library logged.
     """
+    root = Path(files).resolve()
     try:
-        flavors = yaml.safe_load((Path(files) / "MLmodel").read_text(encoding="utf-8"))["flavors"]
-        flavor = flavors["python_function"]
-        if flavor["loader_module"] == __name__:
-            return Path(files) / str(flavor["data"])
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        flavor = yaml.safe_load((root / "MLmodel").read_text(encoding="utf-8"))["flavors"]["python_function"]
+        loader, folder = flavor["loader_module"], (root / str(flavor["data"])).resolve()
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise ModelDamaged(
-            Problem(f"the registered model's description cannot be read: {error}", "register it again")
+            Problem("the registered model has no MLmodel file that can be read", "register it again")
         ) from error
-    raise ModelDamaged(Problem("the registered model is not one of this library's", "train one with `forecast train`"))
+    if loader != __name__ or not folder.is_relative_to(root):
+        raise ModelDamaged(
+            Problem(
+                f"the registered model is loaded by {loader!r}, not by {__name__!r}",
+                "use a model that `forecast train` registered",
+            )
+        )
+    return folder

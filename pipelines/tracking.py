@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from forecast.errors import ModelNotFound, Problem, RegistryUnavailable
+from forecast.errors import ModelNotFound, Problem, RegistryUnavailable, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -106,7 +106,7 @@ def registry_errors(model: str | None = None) -> Iterator[None]:
 
 def shown_uri() -> str:
     """The tracking URI without a password."""
-    return re.sub(r"//[^/@]*@", "//", tracking_uri())
+    return without_password(tracking_uri())
 
 
 def _unavailable(error: Exception) -> RegistryUnavailable:

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
-from forecast.errors import ModelDamaged, ModelNotFound, Problem, RegistryUnavailable
+from forecast.errors import ModelNotFound, Problem, RegistryUnavailable, without_password
+from forecast.pyfunc import saved_folder
 from forecast.reference import ModelReference
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-LOADER_MODULE = "forecast.pyfunc"
 NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the second is MLflow's word for an unknown alias
 ENVIRONMENT = {  # no telemetry, no progress bar, and no minutes spent on a registry that is down
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -75,7 +73,7 @@ def fetch(reference: ModelReference, tracking_uri: str) -> Iterator[Download]:
             if error.error_code in NOT_THERE:
                 raise _not_found(reference, tracking_uri, error) from error
             raise _unavailable(tracking_uri, error) from error
-        yield Download(_forecaster_folder(root), name, version, run_id)
+        yield Download(saved_folder(root), name, version, run_id)
 
 
 def _resolve(client: "MlflowClient", reference: ModelReference) -> tuple[str, str | None, str | None, str]:
@@ -92,26 +90,6 @@ def _resolve(client: "MlflowClient", reference: ModelReference) -> tuple[str, st
     return found.name, str(found.version), found.run_id or None, f"models:/{found.name}/{found.version}"
 
 
-def _forecaster_folder(root: Path) -> Path:
-    """The forecaster's folder within a downloaded MLflow model."""
-    try:
-        flavor = yaml.safe_load((root / "MLmodel").read_text(encoding="utf-8"))["flavors"]["python_function"]
-        loader, data = flavor["loader_module"], str(flavor["data"])
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise ModelDamaged(
-            Problem("the registered model has no MLmodel file that can be read", "log it again")
-        ) from error
-    folder = (root / data).resolve()
-    if loader != LOADER_MODULE or not folder.is_relative_to(root.resolve()):
-        raise ModelDamaged(
-            Problem(
-                f"the registered model is loaded by {loader!r}, not by {LOADER_MODULE!r}",
-                "serve a model that `forecast train` registered",
-            )
-        )
-    return folder
-
-
 def _check_store(tracking_uri: str) -> None:
     """Refuse an SQLite file that is not there: MLflow would make a new one, and find no model in it."""
     prefix = "sqlite:///"
@@ -122,7 +100,7 @@ def _check_store(tracking_uri: str) -> None:
 def _not_found(reference: ModelReference, tracking_uri: str, error: Exception) -> ModelNotFound:
     return ModelNotFound(
         Problem(
-            f"there is no model {str(reference)!r} in {_shown(tracking_uri)}: {_reason(error, tracking_uri)}",
+            f"there is no model {str(reference)!r} in {without_password(tracking_uri)}: {_reason(error)}",
             "register one with `forecast train`, or check FORECAST_MODEL and MLFLOW_TRACKING_URI",
         )
     )
@@ -131,18 +109,11 @@ def _not_found(reference: ModelReference, tracking_uri: str, error: Exception) -
 def _unavailable(tracking_uri: str, error: Exception) -> RegistryUnavailable:
     return RegistryUnavailable(
         Problem(
-            f"the model registry at {_shown(tracking_uri)} cannot be used: {_reason(error, tracking_uri)}",
+            f"the model registry at {tracking_uri} cannot be used: {_reason(error)}",
             "check MLFLOW_TRACKING_URI, and that what it names is running",
         )
     )
 
 
-def _shown(tracking_uri: str) -> str:
-    """An address without the user and password it may hold."""
-    scheme, separator, rest = tracking_uri.partition("://")
-    return scheme + separator + rest.rpartition("@")[2]
-
-
-def _reason(error: Exception, tracking_uri: str) -> str:
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return line.replace(tracking_uri.rstrip("/"), _shown(tracking_uri).rstrip("/"))[:200]
+def _reason(error: Exception) -> str:
+    return without_password((str(error).strip() or type(error).__name__).splitlines()[0])[:200]
