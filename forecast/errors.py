@@ -98,13 +98,13 @@ class ModelError(ForecastError):
     code = "model-error"
 
 
-class ModelNotFound(ModelError):  # noqa: N818
+class ModelNotFound(ModelError):
     """There is no model under that name."""
 
     code = "model-not-found"
 
 
-class ModelDamaged(ModelError):  # noqa: N818
+class ModelDamaged(ModelError):
     """A saved model's files are missing, altered, or do not fit together."""
 
     code = "model-damaged"
@@ -116,7 +116,7 @@ class TrainingError(ForecastError):
     code = "training-failed"
 
 
-class RegistryUnavailable(ForecastError):  # noqa: N818
+class RegistryUnavailable(ForecastError):
     """The tracking store or model registry does not answer. Its message never holds a password."""
 
     code = "registry-unavailable"
