@@ -268,7 +268,7 @@ def _parse_text_times(text: pd.Series) -> pd.Series:
             raise _bad_time(
                 text, local, "without a UTC offset, others have one", "give all of them an offset"
             ) from None
-    bad = parsed.isna().to_numpy()
+    bad = (parsed.isna() | text.isin(("now", "today"))).to_numpy()  # words that pandas reads as times
     if bad.any():
         hint = "convert the column first, say with pandas.to_datetime(..., format=...); whole numbers count steps"
         raise _bad_time(text, bad, "which is not ISO 8601 (2024-01-31T13:00)", hint)

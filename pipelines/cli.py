@@ -18,7 +18,6 @@ from forecast.errors import DataWarning, ForecastError, ParameterError, Problem
 
 if TYPE_CHECKING:
     from forecast.table import SeriesTable
-    from pipelines.evaluation import Scores
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -66,10 +65,11 @@ def train(
     config = TrainConfig.build(**apply_overrides(settings, overrides or []))
     table = _read(data, **columns)
     from pipelines import train as pipeline
+    from pipelines.evaluation import as_table
 
     run = pipeline.train(config, table, console)
     outcome = pipeline.publish(name, run)
-    show_leaderboard(run.leaderboard)
+    console.print(as_table(run.leaderboard))
     if outcome.promoted:
         console.print(f"[green]{name}/{outcome.version} is the champion[/]: {outcome.reason}")
     else:
@@ -170,18 +170,6 @@ def main() -> None:
     except KeyboardInterrupt:
         complaints.print("interrupted")
         raise SystemExit(130) from None
-
-
-def show_leaderboard(leaderboard: "Scores") -> None:
-    """Print a leaderboard as a table."""
-    from rich.table import Table
-
-    from pipelines.evaluation import HEADINGS, as_rows
-
-    table = Table(*HEADINGS, title="the same windows, the best first")
-    for row in as_rows(leaderboard):
-        table.add_row(*row)
-    console.print(table)
 
 
 def _read(path: Path, **columns: str | None) -> "SeriesTable":

@@ -20,8 +20,7 @@ from rich.table import Table
 from forecast import ForecasterConfig, NetworkConfig, datasets, read_series
 from forecast.errors import ForecastError, Problem
 from forecast.table import SeriesTable
-from pipelines.cli import show_leaderboard
-from pipelines.evaluation import METRIC, Scores
+from pipelines.evaluation import METRIC, Scores, as_table
 from pipelines.settings import DataConfig, TrainConfig
 from pipelines.tracking import embedded_folder, tracking_uri
 from pipelines.train import THIS, TrainedRun, publish, train
@@ -58,7 +57,7 @@ def run(console: Console) -> None:
 
     console.rule("3. Compare them on weeks they never saw, register the better one")
     better = min(runs, key=lambda kind: runs[kind].leaderboard[THIS][METRIC])
-    show_leaderboard(_side_by_side(runs))
+    console.print(as_table(_side_by_side(runs)))
     outcome = publish(NAME, runs[better])
     state = "is the champion now" if outcome.promoted else "is registered, but the champion stays"
     console.print(f"{better}: {NAME}/{outcome.version} {state}, because {outcome.reason}")

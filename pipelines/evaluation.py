@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from math import isnan
 
+from rich.table import Table
+
 from forecast import SeasonalNaive
 from forecast.auto import check_frequency
 from forecast.backtest import Backtest, backtest
@@ -54,8 +56,21 @@ def comparable(champion: Forecaster, table: SeriesTable, prediction_length: int)
     return champion.prediction_length >= prediction_length
 
 
-def as_rows(leaderboard: Scores) -> list[tuple[str, ...]]:
-    """A leaderboard as rows of text, `HEADINGS` above them."""
+def as_table(leaderboard: Scores) -> Table:
+    """A leaderboard as a table for the terminal."""
+    table = Table(*HEADINGS, title="the same windows, the best first")
+    for row in _rows(leaderboard):
+        table.add_row(*row)
+    return table
+
+
+def as_markdown(leaderboard: Scores) -> str:
+    """A leaderboard as a Markdown table."""
+    rows = [HEADINGS, ("---",) * len(HEADINGS), *_rows(leaderboard)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _rows(leaderboard: Scores) -> list[tuple[str, ...]]:
     return [
         (
             name,
@@ -67,9 +82,3 @@ def as_rows(leaderboard: Scores) -> list[tuple[str, ...]]:
         )
         for name, m in leaderboard.items()
     ]
-
-
-def as_markdown(leaderboard: Scores) -> str:
-    """A leaderboard as a Markdown table."""
-    rows = [HEADINGS, ("---",) * len(HEADINGS), *as_rows(leaderboard)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -262,7 +262,7 @@ def test_a_row_without_timestamp(long, missing):
     assert refused("bad-timestamp", steps).startswith("row 1 has no timestamp")
 
 
-@pytest.mark.parametrize("text", ["31.01.2024", "01/31/2024", "yesterday", "2024-13-01", "20000-01-01", ""])
+@pytest.mark.parametrize("text", ["31.01.2024", "01/31/2024", "yesterday", "now", "2024-13-01", "20000-01-01", ""])
 def test_a_timestamp_that_cannot_be_read(text):
     message = refused("bad-timestamp", pd.DataFrame({"timestamp": ["2024-01-01", text], "target": [1, 2]}))
     assert message.startswith(f"row 1 has the timestamp {text!r}, which is not ISO 8601 (2024-01-31T13:00); convert")
