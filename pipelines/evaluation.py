@@ -1,7 +1,6 @@
 """Judging a model on windows it never saw, next to naive baselines and the model that is live."""
 
 from collections.abc import Mapping
-from math import isnan
 
 from rich.table import Table
 
@@ -38,8 +37,9 @@ def evaluate(models: Mapping[str, Predictor], table: SeriesTable, prediction_len
 
 def scores(result: Backtest) -> Scores:
     """Everyone's metrics, the best first; those without a score come last."""
-    found = {name: result.metrics(name) for name in result.forecasts}
-    return dict(sorted(found.items(), key=lambda item: (isnan(item[1][METRIC]), item[1][METRIC])))
+    return {
+        str(name): {str(key): float(row[key]) for key in row.index} for name, row in result.leaderboard().iterrows()
+    }
 
 
 def best_baseline(leaderboard: Scores) -> str:
@@ -71,14 +71,5 @@ def as_markdown(leaderboard: Scores) -> str:
 
 
 def _rows(leaderboard: Scores) -> list[tuple[str, ...]]:
-    return [
-        (
-            name,
-            f"{m['mase']:.3f}",
-            f"{m['rmsse']:.3f}",
-            f"{m['smape']:.1f}",
-            f"{m['wql']:.3f}",
-            f"{m['coverage80']:.0%}",
-        )
-        for name, m in leaderboard.items()
-    ]
+    formats = {"mase": ".3f", "rmsse": ".3f", "smape": ".1f", "wql": ".3f", "coverage80": ".0%"}
+    return [(name, *(format(row[key], form) for key, form in formats.items())) for name, row in leaderboard.items()]

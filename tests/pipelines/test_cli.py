@@ -127,17 +127,17 @@ def test_a_bad_option_is_one_message(name: str, tmp_path: Path, hourly: pd.DataF
         assert part in complaints
 
 
-def test_a_registry_that_is_not_there(tmp_path: Path) -> None:
-    done = run_forecast(
-        tmp_path,
-        "serve",
-        "--model",
-        "counts@champion",
-        "--port",
-        "1",
-        MLFLOW_TRACKING_URI="http://me:secret@127.0.0.1:9",
-    )
+@pytest.mark.parametrize("command", ["serve", "predict", "train"])
+def test_a_registry_that_is_not_there(command: str, tmp_path: Path, hourly: pd.DataFrame) -> None:
+    hourly.to_csv(tmp_path / "a.csv")
+    words = {
+        "serve": ["--model", "counts@champion", "--port", "9"],
+        "predict": ["--model", "counts@champion", "--data", "a.csv", "--output", "out.csv"],
+        "train": ["--data", "a.csv", "--name", "counts", "--prediction-length", "24"],
+    }[command]
+    done = run_forecast(tmp_path, command, *words, MLFLOW_TRACKING_URI="http://me:secret@127.0.0.1:9")
     assert done.returncode == 2
+    assert "error:" in done.stderr
     assert "127.0.0.1:9" in done.stderr
     assert "secret" not in done.stderr
     assert "Traceback" not in done.stderr
