@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,19 @@ def test_the_demo_beats_seasonal_naive_and_shows_a_forecast(demo: tuple[Path, st
     assert len(re.findall(r"│ \w{3} \d\d Dec \d\d:00 +│ \d+ +│ \d+ to \d+", output)) == 48
     assert "48 of them missing (null)" in output
     assert (folder / ".forecast" / "demo" / "forecast.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_the_demo_runs_again_while_the_usual_ports_are_taken(demo: tuple[Path, str]) -> None:
+    with ExitStack() as taken:
+        for port in (5000, 8000):
+            listener = taken.enter_context(socket.socket())
+            with suppress(OSError):  # taken by someone else is as good
+                listener.bind(("127.0.0.1", port))
+                listener.listen()
+        done = run_forecast(demo[0], "demo")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "pedestrian/2 is registered, but the champion stays" in " ".join(done.stdout.split())
 
 
 def test_the_post_gives_an_answer_of_the_shape_shown(demo: tuple[Path, str]) -> None:

@@ -124,6 +124,23 @@ def test_a_worse_model_does_not_replace_the_champion(trained: Path, table_path: 
     assert "does not beat" in done.stdout
 
 
+def test_a_logged_model_that_was_altered_is_not_verified(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from forecast.errors import ModelDamaged
+    from pipelines.registry import verify
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{trained}/.forecast/mlflow.db")
+    weights = next((trained / ".forecast" / "artifacts").rglob("model.safetensors"))
+    model_id = next(part for part in weights.parts if part.startswith("m-"))
+    whole = weights.read_bytes()
+    verify(f"models:/{model_id}")
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    try:
+        with pytest.raises(ModelDamaged, match="is not the file that was saved"):
+            verify(f"models:/{model_id}")
+    finally:
+        weights.write_bytes(whole)
+
+
 def test_data_digest_tells_tables_apart(table_path: Path) -> None:
     from pipelines.train import data_digest
 
