@@ -33,7 +33,7 @@ def run_forecast(folder: Path, *words: str, **environment: str) -> "subprocess.C
         env={**inherited, **environment},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=900,  # a guard against hanging, not a bar
         check=False,
     )
 
