@@ -46,7 +46,7 @@ def train(
     data: Data,
     name: Annotated[str, typer.Option(help="Name of the registered model and of its experiment.")],
     prediction_length: Annotated[int, typer.Option(help="Steps to forecast.")],
-    network: Annotated[str, typer.Option(help="feedforward, rnn, gru or lstm.")] = "lstm",
+    network: Annotated[str, typer.Option(help="feedforward, cnn, rnn, gru or lstm.")] = "lstm",
     max_minutes: Annotated[float | None, typer.Option(help="Train no longer than this.")] = None,
     item_id: ItemId = None,
     timestamp: Timestamp = None,

@@ -20,10 +20,10 @@ from rich.table import Table
 from forecast import ForecasterConfig, NetworkConfig, datasets, read_series
 from forecast.errors import ForecastError, Problem
 from forecast.table import SeriesTable
-from pipelines.evaluation import METRIC, Scores, as_table
+from pipelines.evaluation import METRIC, THIS, Scores, as_table
 from pipelines.settings import DataConfig, TrainConfig
 from pipelines.tracking import embedded_folder, tracking_uri
-from pipelines.train import THIS, TrainedRun, publish, train
+from pipelines.train import TrainedRun, publish, train
 
 NAME = "pedestrian"
 PREDICTION_LENGTH = 48

@@ -13,6 +13,7 @@ from forecast.predictor import Predictor
 from forecast.table import SeriesTable
 
 METRIC = "mase"
+THIS, CHAMPION_ROW = "this model", "champion"  # rows of a leaderboard
 
 Scores = dict[str, dict[str, float]]
 """Metrics by model, the best first."""

@@ -60,24 +60,3 @@ class TrainingProgress(Callback):
         losses = epoch_metrics(trainer)
         text = f"loss {losses['train_loss']:.4f}, validation {losses['val_loss']:.4f}"
         self._bar.update(self._task, losses=text)
-
-
-class RunMetrics(Callback):
-    """Logs each epoch's losses to a run, in one request an epoch.
-
-    Args:
-        client: MLflow's client.
-        run_id: The run.
-    """
-
-    def __init__(self, client: Any, run_id: str) -> None:
-        self.client = client
-        self.run_id = run_id
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        from mlflow.entities import Metric
-
-        epoch = epoch_metrics(trainer)
-        names = {"train_loss": "train/loss", "val_loss": "validation/loss", "learning_rate": "train/learning_rate"}
-        now, step = int(time.time() * 1000), int(epoch["epoch"])
-        self.client.log_batch(self.run_id, metrics=[Metric(names[key], epoch[key], now, step) for key in names])

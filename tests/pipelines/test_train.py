@@ -142,7 +142,7 @@ def test_a_logged_model_that_was_altered_is_not_verified(trained: Path, monkeypa
 
 
 def test_data_digest_tells_tables_apart(table_path: Path) -> None:
-    from pipelines.train import data_digest
+    from pipelines.record import data_digest
 
     frame = pd.read_parquet(table_path)
     table = read_series(frame)

@@ -1,0 +1,137 @@
+"""What a run says about itself: what it was made from, and how good it is."""
+
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Sequence
+from hashlib import sha256
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+
+from forecast import Forecaster
+from forecast.backtest import Backtest
+from forecast.table import SeriesTable
+from forecast.training import epoch_metrics
+from pipelines.evaluation import METRIC, THIS, as_markdown, best_baseline, scores
+from pipelines.settings import TrainConfig, flatten
+from pipelines.tracking import registry_errors
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PACKAGES = ("forecast-inside", "torch", "pytorch-lightning", "numpy", "pandas", "mlflow")
+
+
+class RunMetrics(Callback):
+    """Logs each epoch's losses to a run, in one request an epoch.
+
+    Args:
+        client: MLflow's client.
+        run_id: The run.
+    """
+
+    def __init__(self, client: "MlflowClient", run_id: str) -> None:
+        self.client = client
+        self.run_id = run_id
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        from mlflow.entities import Metric
+
+        epoch = epoch_metrics(trainer)
+        names = {"train_loss": "train/loss", "val_loss": "validation/loss", "learning_rate": "train/learning_rate"}
+        now, step = int(time.time() * 1000), int(epoch["epoch"])
+        with registry_errors():
+            self.client.log_batch(self.run_id, metrics=[Metric(names[key], epoch[key], now, step) for key in names])
+
+
+def describe(client: "MlflowClient", run_id: str, config: TrainConfig, table: SeriesTable) -> None:
+    """What a run was made from: settings, data, code and packages."""
+    from mlflow.entities import Param, RunTag
+
+    start, end = time_span(table)
+    tags = {
+        "network": config.forecaster.network.kind,
+        "data": config.data.path,
+        "data.sha256": data_digest(table),
+        "data.start": start,
+        "data.end": end,
+        "data.series": str(len(table)),
+        "data.values": str(int(table.observed.sum())),
+        "data.frequency": table.frequency.alias,
+        "git.commit": _git_commit(),
+        "mlflow.user": os.environ.get("USER", ""),
+        "mlflow.source.name": "forecast train",
+        "python": platform.python_version(),
+        **{f"package.{name}": version(name) for name in PACKAGES},
+    }
+    params = flatten(config.model_dump(mode="json"))
+    client.log_batch(
+        run_id,
+        params=[Param(key, str(value)[:6000]) for key, value in params.items()],
+        tags=[RunTag(key, value) for key, value in tags.items() if value],
+    )
+    client.log_text(run_id, json.dumps(config.model_dump(mode="json"), indent=1) + "\n", "config.json")
+
+
+def log_result(
+    client: "MlflowClient", run_id: str, config: TrainConfig, forecaster: Forecaster, result: Backtest
+) -> None:
+    """How good the model is, next to the best naive baseline, and the settings that the data decided."""
+    from mlflow.entities import Metric
+
+    leaderboard = scores(result)
+    naive = best_baseline(leaderboard)
+    now = int(time.time() * 1000)
+    final = [
+        Metric(f"{prefix}/{name}", value, now, 0)
+        for prefix, row in (("backtest", THIS), ("baseline", naive))
+        for name, value in leaderboard[row].items()
+    ]
+    client.log_batch(run_id, metrics=final)
+    resolved = config.model_copy(update={"forecaster": forecaster.config})
+    client.log_text(run_id, json.dumps(resolved.model_dump(mode="json"), indent=1) + "\n", "resolved_config.json")
+    client.log_text(run_id, pd.DataFrame(leaderboard).T.to_csv(index_label="model"), "leaderboard.csv")
+    windows, horizon = result.actual.shape
+    mine, best_naive = leaderboard[THIS][METRIC], leaderboard[naive][METRIC]
+    verdict = "better" if mine < best_naive else "not better"
+    note = (
+        f"**{forecaster.config.network.kind}** for {config.name}, {horizon} steps ahead: MASE {mine:.3f}, "
+        f"{verdict} than {naive} ({best_naive:.3f}), over {windows} windows of {config.data.path} kept from training."
+    )
+    client.set_tag(run_id, "mlflow.note.content", f"{note}\n\n{as_markdown(leaderboard)}\n")
+
+
+def data_digest(table: SeriesTable) -> str:
+    """SHA-256 over everything the table holds."""
+    digest = sha256(repr((table.frequency.alias, str(table.tz), list(table.item_ids))).encode())
+    for array in (table.offsets, table.lengths, table.starts, table.values, table.observed):
+        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def time_span(table: SeriesTable) -> tuple[str, str]:
+    """The first and the last time in the table."""
+    first = table.timestamps(table.times((table.lengths * 0)[:, None])).min()
+    last = table.timestamps(table.times((table.lengths - 1)[:, None])).max()
+    return str(first), str(last)
+
+
+def _git_commit() -> str:
+    """The commit of the working folder, with "+changes" where it was not clean; "" outside a repository."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return commit + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _git(*words: str) -> str:
+    done: Sequence[str] = ["git", *words]
+    return subprocess.run(done, capture_output=True, text=True, check=True).stdout.strip()
