@@ -7,6 +7,7 @@ import numpy as np
 from forecast.config import ForecasterConfig
 from forecast.errors import DataError, Problem
 from forecast.metrics import seasonal_error
+from forecast.networks.cnn import layers_to_see
 from forecast.table import SeriesTable
 
 LONGEST_PATCH = 48
@@ -43,7 +44,9 @@ def resolve(config: ForecasterConfig, table: SeriesTable) -> ForecasterConfig:
     shortcut = config.network.shortcut
     if shortcut is None:
         shortcut = _shortcut(table, [s for s in (1, *seasons) if s <= context], horizon)
-    network = config.network.model_copy(update={"patch_length": patch, "shortcut": shortcut})
+    layers = config.network.num_layers or (layers_to_see(context // patch) if config.network.kind == "cnn" else 1)
+    decided = {"patch_length": patch, "shortcut": shortcut, "num_layers": layers}
+    network = config.network.model_copy(update=decided)
     return ForecasterConfig.build(
         **{
             **dict(config),

@@ -36,10 +36,17 @@ class Config(BaseModel):
 class NetworkConfig(Config):
     """The network. Networks differ in their encoder alone."""
 
-    kind: Literal["feedforward", "rnn", "gru", "lstm"] = Field("lstm", description="the encoder")
+    kind: Literal["feedforward", "cnn", "rnn", "gru", "lstm"] = Field("lstm", description="the encoder")
     hidden_size: Annotated[int, Ge(1), Le(4096)] = Field(128, description="units of the encoder's state")
-    num_layers: Annotated[int, Ge(1), Le(16)] = Field(1, description="layers of the encoder")
+    num_layers: Annotated[int, Ge(1), Le(16)] | None = Field(
+        None, description="layers of the encoder, by default 1, for a cnn as many as see the whole context"
+    )
     dropout: Annotated[float, Ge(0), Lt(1)] = Field(0.1, description="share of units dropped in training")
+    activation: Literal["relu", "sigmoid", "tanh", "gelu"] | None = Field(
+        None,
+        description="of the decoder, of the encoder's layers (feedforward, cnn) and of a plain rnn (tanh or relu); "
+        "gru and lstm have their own; by default relu, and tanh inside a plain rnn",
+    )
     patch_length: Annotated[int, Ge(1)] | None = Field(
         None, description="steps of history read at once; 1 is the textbook network, by default a short season"
     )
@@ -49,6 +56,12 @@ class NetworkConfig(Config):
         description="the network's output is added to the values this many steps (a season) before; 1 adds to the "
         "last value, 0 to the window's mean, by default the season that alone forecasts best",
     )
+
+    @model_validator(mode="after")
+    def _cross_check(self) -> Self:
+        if self.kind == "rnn" and self.activation not in ("tanh", "relu", None):
+            raise ValueError(f"network.kind=rnn knows tanh and relu, not network.activation={self.activation}")
+        return self
 
 
 class TrainingConfig(Config):

@@ -35,7 +35,7 @@ class Forecaster(Predictor):
         model = Forecaster.load("model")
 
     Args:
-        network: The encoder ("feedforward", "rnn", "gru" or "lstm"), or all the network's settings.
+        network: The encoder ("feedforward", "cnn", "rnn", "gru" or "lstm"), or all the network's settings.
         prediction_length: Steps to forecast.
         context_length: Steps of history read; set from the data when left out.
         training: How to train.

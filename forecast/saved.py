@@ -154,7 +154,8 @@ def check_golden(golden: dict[str, Any], answer: Callable[[SeriesTable], npt.NDA
 def _check_resolved(config: ForecasterConfig) -> None:
     """Refuse settings left open, which only training data could fill in."""
     settings = {**dict(config), **{f"network.{name}": value for name, value in config.network}}
-    for name in ("context_length", "frequency", "minimum_history", "network.patch_length", "network.shortcut"):
+    decided = ("num_layers", "patch_length", "shortcut")
+    for name in ("context_length", "frequency", "minimum_history", *(f"network.{name}" for name in decided)):
         if settings[name] is None:
             raise ParameterError(Problem(f"{name} is not set", field=name))
 

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from forecast.config import ForecasterConfig, NetworkConfig
+from forecast.networks.activation import activated
+from forecast.networks.cnn import ConvolutionalEncoder
 from forecast.networks.feedforward import FeedforwardEncoder
 from forecast.networks.recurrent import RecurrentEncoder
 from forecast.networks.shortcut import seasonal_shortcut
@@ -49,7 +51,8 @@ class Network(nn.Module):
         num_patches = self.context_length // self.patch_length
         self.encoder = _encoder(network, num_patches, self.patch_length * (2 + known_size))
         future = self.prediction_length * (1 + known_size)
-        self.decoder = nn.Sequential(nn.Linear(network.hidden_size + future, network.hidden_size), nn.ReLU())
+        decoder = nn.Linear(network.hidden_size + future, network.hidden_size)
+        self.decoder = nn.Sequential(*activated(decoder, network.activation or "relu"))
         self.head = QuantileHead(network.hidden_size, self.prediction_length, config.quantile_levels)
 
     def forward(self, context: Tensor, observed: Tensor, known: Tensor) -> Tensor:
@@ -90,6 +93,9 @@ class Network(nn.Module):
 
 def _encoder(config: NetworkConfig, num_patches: int, patch_size: int) -> nn.Module:
     """The part in which architectures differ: `(B, N, F) -> (B, D)`."""
+    size, layers, dropout = config.hidden_size, config.num_layers or 1, config.dropout
     if config.kind == "feedforward":
-        return FeedforwardEncoder(num_patches, patch_size, config.hidden_size, config.num_layers, config.dropout)
-    return RecurrentEncoder(config.kind, patch_size, config.hidden_size, config.num_layers, config.dropout)
+        return FeedforwardEncoder(num_patches, patch_size, size, layers, dropout, config.activation or "relu")
+    if config.kind == "cnn":
+        return ConvolutionalEncoder(patch_size, size, layers, dropout, config.activation or "relu")
+    return RecurrentEncoder(config.kind, patch_size, size, layers, dropout, config.activation or "tanh")

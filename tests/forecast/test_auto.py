@@ -45,6 +45,14 @@ def test_what_a_configuration_says_is_kept():
     assert resolve(config, make_table([300])) == config
 
 
+def test_a_cnn_is_deep_enough_to_see_the_whole_context():
+    table = make_table([3000], "h")
+    assert resolved(table, network={"kind": "cnn"}).network.num_layers == 3  # 15 of 14 days
+    assert resolved(table, network={"kind": "cnn", "patch_length": 1}).network.num_layers == 8  # 511 of 336 hours
+    assert resolved(table, network={"kind": "cnn", "num_layers": 1}).network.num_layers == 1
+    assert resolved(table, network={"kind": "lstm"}).network.num_layers == 1
+
+
 @pytest.mark.parametrize("context", [1, 7, 50, 97])
 def test_any_context_can_be_cut_into_patches(context):
     config = resolved(make_table([500]), context_length=context)

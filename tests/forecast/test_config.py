@@ -23,7 +23,18 @@ def test_a_setting_that_does_not_exist_is_named_by_its_path():
         ({"prediction_length": 0}, "prediction_length: input should be greater than or equal to 1, got '0'"),
         ({"prediction_length": 10**9}, f"prediction_length: input should be less than or equal to {LONGEST_HORIZON}"),
         ({"prediction_length": 1.5}, "prediction_length: input should be a valid integer"),
-        ({"network": {"kind": "transformer"}}, "network.kind: input should be 'feedforward', 'rnn', 'gru' or 'lstm'"),
+        (
+            {"network": {"kind": "transformer"}},
+            "network.kind: input should be 'feedforward', 'cnn', 'rnn', 'gru' or 'lstm'",
+        ),
+        (
+            {"network": {"activation": "swish"}},
+            "network.activation: input should be 'relu', 'sigmoid', 'tanh' or 'gelu'",
+        ),
+        (
+            {"network": {"kind": "rnn", "activation": "gelu"}},
+            "network.kind=rnn knows tanh and relu, not network.activation=gelu; change one of the two",
+        ),
         ({"network": {"dropout": 1}}, "network.dropout: input should be less than 1, got '1'"),
         ({"training": {"learning_rate": math.nan}}, "training.learning_rate: input should be"),
         ({"training": {"learning_rate": "fast"}}, "training.learning_rate: input should be a valid number"),

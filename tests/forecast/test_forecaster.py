@@ -255,7 +255,7 @@ class TestTraining:
 
 
 def test_every_kind_of_network_is_trained(table):
-    for kind in ("feedforward", "rnn", "lstm"):
+    for kind in ("feedforward", "cnn", "rnn", "lstm"):
         training = TrainingConfig(batch_size=16, max_epochs=1, batches_per_epoch=2)
         model = Forecaster(NetworkConfig(kind=kind, hidden_size=8), 6, 48, training).fit(table)
         assert np.isfinite(model.predict(table)["mean"]).all()

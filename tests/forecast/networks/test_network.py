@@ -7,7 +7,7 @@ from torch import nn
 from forecast.config import ForecasterConfig, NetworkConfig
 from forecast.networks import Network
 
-KINDS = ["feedforward", "rnn", "gru", "lstm"]
+KINDS = ["feedforward", "cnn", "rnn", "gru", "lstm"]
 CONTEXT, HORIZON, KNOWN = 48, 6, 4
 
 
@@ -142,9 +142,15 @@ def test_options_reach_the_layers(kind):
         widths = [module.out_features for module in large.encoder.modules() if isinstance(module, nn.Linear)]
         assert widths == [16, 16, 16]
     else:
-        recurrence = large.encoder.recurrence
-        assert type(recurrence) is {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}[kind]
-        assert (recurrence.hidden_size, recurrence.num_layers) == (16, 3)
+        if kind == "cnn":
+            convolutions = [module for module in large.encoder.modules() if isinstance(module, nn.Conv1d)]
+            assert [(one.out_channels, one.dilation) for one in convolutions] == [
+                (16, (dilation,)) for dilation in (1, 1, 2, 2, 4, 4)
+            ]
+        else:
+            recurrence = large.encoder.recurrence
+            assert type(recurrence) is {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}[kind]
+            assert (recurrence.hidden_size, recurrence.num_layers) == (16, 3)
         patched, plain = make(kind, patch_length=24), make(kind, patch_length=1)
         assert patched.encoder.embedding.in_features == 24 * plain.encoder.embedding.in_features
     batch = make_batch()
