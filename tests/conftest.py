@@ -1,10 +1,16 @@
 """A store of its own for every test that tracks, and a table small enough to train on in a second."""
 
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pandas as pd
 import pytest
 
@@ -24,13 +30,18 @@ def table_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def clean_environment(**environment: str) -> dict[str, str]:
+    """This process's environment without what MLflow, used in a test, has left in it."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "FORECAST"))}
+    return {**inherited, **environment}
+
+
 def run_forecast(folder: Path, *words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     """The console script, in a working folder of its own."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "FORECAST"))}
     return subprocess.run(
         [str(Path(sys.executable).with_name("forecast")), *words],
         cwd=folder,
-        env={**inherited, **environment},
+        env=clean_environment(**environment),
         capture_output=True,
         text=True,
         timeout=900,  # a guard against hanging, not a bar
@@ -48,3 +59,39 @@ def trained(tmp_path_factory: pytest.TempPathFactory, table_path: Path) -> Path:
     (folder / "train.out").write_text(done.stdout)
     (folder / "train.err").write_text(done.stderr)
     return folder
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(command: list[str], folder: Path, url: str, **environment: str) -> Iterator[None]:
+    """A server until it is ready, stopped with all its children at the end."""
+    log = folder / f"server-{url.rpartition(':')[2].partition('/')[0]}.log"
+    with log.open("w") as output:
+        scripts = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # MLflow starts uvicorn by its name
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=clean_environment(PATH=scripts, **environment),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        try:
+            for _ in range(600):
+                assert process.poll() is None, log.read_text()
+                try:
+                    if httpx.get(url, timeout=2).status_code == 200:
+                        break
+                except httpx.TransportError:
+                    pass
+                time.sleep(0.1)
+            yield
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+                process.wait(20)

@@ -15,8 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.conftest import run_forecast
-from tests.test_same_numbers import free_port, running
+from tests.conftest import clean_environment, free_port, run_forecast, running
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -110,8 +109,7 @@ def test_the_commands_for_own_data_run(tmp_path: Path) -> None:
     train, predict, serve = script.strip().splitlines()
     noisy_days(hours=1500).to_parquet(tmp_path / "MY.parquet")
     quick = " --set training.max_epochs=6 --set training.batches_per_epoch=20 --set training.batch_size=64"
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    environment.pop("MLFLOW_TRACKING_URI", None)
+    environment = clean_environment(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     for command in (train + quick, predict):
         done = subprocess.run(
             ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False

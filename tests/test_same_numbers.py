@@ -1,13 +1,6 @@
 """The service, `mlflow models serve`, the command line and the library give the same forecast of one model."""
 
-import os
-import signal
-import socket
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,46 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.conftest import run_forecast
+from tests.conftest import free_port, run_forecast, running
 
 REFERENCE = "counts/1"
 LEVELS = [0.1, 0.5, 0.9]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def running(command: list[str], folder: Path, url: str, **environment: str) -> Iterator[None]:
-    """A server until it is ready, stopped with all its children at the end."""
-    log = folder / f"server-{url.rpartition(':')[2].partition('/')[0]}.log"
-    with log.open("w") as output:
-        scripts = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # MLflow starts uvicorn by its name
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env={**os.environ, "PATH": scripts, **environment},
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-        try:
-            for _ in range(600):
-                assert process.poll() is None, log.read_text()
-                try:
-                    if httpx.get(url, timeout=2).status_code == 200:
-                        break
-                except httpx.TransportError:
-                    pass
-                time.sleep(0.1)
-            yield
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
-                process.wait(20)
 
 
 @pytest.fixture(scope="module")
