@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from forecast.baselines import SeasonalNaive
     from forecast.config import ForecasterConfig, NetworkConfig, TrainingConfig
     from forecast.forecaster import Forecaster
+    from forecast.lr_range import learning_rate_range_test
     from forecast.series import read_series
     from forecast.table import SeriesTable
 
@@ -23,6 +24,7 @@ __all__ = [
     "SeasonalNaive",
     "SeriesTable",
     "TrainingConfig",
+    "learning_rate_range_test",
     "read_series",
 ]
 
@@ -33,6 +35,7 @@ _HOMES = {
     "SeasonalNaive": "baselines",
     "SeriesTable": "table",
     "TrainingConfig": "config",
+    "learning_rate_range_test": "lr_range",
     "read_series": "series",
 }
 

@@ -36,7 +36,9 @@ class Config(BaseModel):
 class NetworkConfig(Config):
     """The network. Networks differ in their encoder alone."""
 
-    kind: Literal["feedforward", "cnn", "rnn", "gru", "lstm"] = Field("lstm", description="the encoder")
+    kind: Literal["feedforward", "cnn", "rnn", "gru", "lstm"] = Field(
+        "lstm", description="the encoder: feedforward, cnn, rnn, gru or lstm"
+    )
     hidden_size: Annotated[int, Ge(1), Le(4096)] = Field(128, description="units of the encoder's state")
     num_layers: Annotated[int, Ge(1), Le(16)] | None = Field(
         None, description="layers of the encoder, by default 1, for a cnn as many as see the whole context"
@@ -44,8 +46,8 @@ class NetworkConfig(Config):
     dropout: Annotated[float, Ge(0), Lt(1)] = Field(0.1, description="share of units dropped in training")
     activation: Literal["relu", "sigmoid", "tanh", "gelu"] | None = Field(
         None,
-        description="of the decoder, of the encoder's layers (feedforward, cnn) and of a plain rnn (tanh or relu); "
-        "gru and lstm have their own; by default relu, and tanh inside a plain rnn",
+        description="relu, sigmoid, tanh or gelu, in the decoder, a feedforward net's or cnn's layers and a plain rnn "
+        "(tanh or relu); gru and lstm have their own inside; by default relu, but tanh inside a plain rnn",
     )
     patch_length: Annotated[int, Ge(1)] | None = Field(
         None, description="steps of history read at once; 1 is the textbook network, by default a short season"
@@ -70,9 +72,27 @@ class TrainingConfig(Config):
     batch_size: Annotated[int, Ge(1)] = Field(256, description="windows in a batch")
     max_epochs: Annotated[int, Ge(1)] = Field(24, description="epochs at the most")
     batches_per_epoch: Annotated[int, Ge(1)] = Field(40, description="batches between two validations")
-    max_minutes: Annotated[float, Gt(0)] | None = Field(None, description="stop after this long, fully annealed")
-    learning_rate: Annotated[float, Gt(0), Le(1)] = Field(4e-3, description="peak of the one-cycle schedule")
-    weight_decay: Annotated[float, Ge(0)] = Field(1e-2, description="AdamW's decoupled weight decay")
+    max_minutes: Annotated[float, Gt(0)] | None = Field(
+        None, description="stop after this long, fully annealed (but for plateau)"
+    )
+    optimizer: Literal["adamw", "adam", "sgd", "rmsprop"] = Field("adamw", description="adamw, adam, sgd or rmsprop")
+    learning_rate: Annotated[float, Gt(0), Le(1)] = Field(
+        4e-3, description="the schedule's peak; sgd needs about 100 times adamw's"
+    )
+    schedule: Literal["one-cycle", "cosine", "plateau"] = Field(
+        "one-cycle",
+        description="of the learning rate: one-cycle (up, then down to 0), cosine (down to 0) or plateau (down when "
+        "the validation loss stalls)",
+    )
+    momentum: Annotated[float, Ge(0), Lt(1)] | None = Field(
+        None, description="of sgd (by default 0.9) and rmsprop (by default 0)"
+    )
+    weight_decay: Annotated[float, Ge(0)] | None = Field(
+        None, description="decoupled for adamw (by default 0.01), a penalty on the loss for the others (by default 0)"
+    )
+    weight_averaging: Annotated[float, Ge(0), Lt(1)] = Field(
+        0.0, description="share of the training, at its end, over which the weights are averaged"
+    )
     gradient_clip: Annotated[float, Gt(0)] = Field(1.0, description="largest norm of the gradient")
     calendar_dropout: Annotated[float, Ge(0), Lt(1)] = Field(
         0.1, description="share of training windows without calendar, so that undated series can be forecast too"
@@ -82,6 +102,14 @@ class TrainingConfig(Config):
         None, description="windows at each series' end kept for validation, by default enough for a steady loss"
     )
     seed: Annotated[int, Ge(0), Lt(2**32)] = Field(0, description="same seed, data and machine: same weights")
+
+    @model_validator(mode="after")
+    def _cross_check(self) -> Self:
+        if self.momentum is not None and self.optimizer not in ("sgd", "rmsprop"):
+            raise ValueError(
+                f"training.momentum={self.momentum} is for sgd and rmsprop, not for training.optimizer={self.optimizer}"
+            )
+        return self
 
 
 class ForecasterConfig(Config):

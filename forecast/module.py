@@ -1,6 +1,5 @@
 """The LightningModule: loss, optimizer and schedule around a network, and nothing else."""
 
-import math
 import time
 
 import pytorch_lightning as pl
@@ -10,10 +9,9 @@ from torch import Tensor
 
 from forecast.config import ForecasterConfig
 from forecast.networks import Network
+from forecast.optimization import build_optimizer, build_schedule
 from forecast.outputs import pinball_loss
 from forecast.windows import Batch
-
-WARM_UP = 0.15  # share of the training in which the learning rate rises
 
 
 class ForecastModule(pl.LightningModule):
@@ -34,10 +32,7 @@ class ForecastModule(pl.LightningModule):
         self._started = time.monotonic()
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        known = batch.known
-        if self.training_config.calendar_dropout and known.shape[-1]:
-            known = known * (torch.rand(len(known), 1, 1, device=known.device) >= self.training_config.calendar_dropout)
-        loss, _ = self._loss(batch._replace(known=known))
+        loss = self.training_loss(batch)
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss
 
@@ -45,19 +40,26 @@ class ForecastModule(pl.LightningModule):
         loss, weight = self._loss(batch)
         self.log("val_loss", loss, on_step=False, on_epoch=True, batch_size=max(1, int(weight)))
 
+    def training_loss(self, batch: Batch) -> Tensor:
+        """The loss that is trained on: some windows are read without their calendar."""
+        known = batch.known
+        if self.training_config.calendar_dropout and known.shape[-1]:
+            known = known * (torch.rand(len(known), 1, 1, device=known.device) >= self.training_config.calendar_dropout)
+        loss, _ = self._loss(batch._replace(known=known))
+        return loss
+
     def on_train_start(self) -> None:
         self._started = time.monotonic()
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW under one cycle (Smith 2018): up over the first steps, down to nothing at the end.
+        """The optimizer and the schedule of the configuration.
 
-        With a time limit the cycle follows the clock where that is ahead of the steps, so that training
-        cut short is annealed all the same.
+        With a time limit the schedule follows the clock where that is ahead of the steps, so that training
+        cut short is annealed all the same (but for "plateau", which follows the validation loss).
         """
-        config = self.training_config
-        optimizer = torch.optim.AdamW(self.parameters(), config.learning_rate, weight_decay=config.weight_decay)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: one_cycle(self.progress))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        optimizer = build_optimizer(self.parameters(), self.training_config)
+        schedule = build_schedule(optimizer, self.training_config, lambda: self.progress)
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     @property
     def progress(self) -> float:
@@ -74,10 +76,3 @@ class ForecastModule(pl.LightningModule):
         target = (batch.target - frame.base) / size
         weight = (batch.target_observed & (frame.size > 0)).to(target.dtype)
         return pinball_loss(output, target, self.levels, weight), weight.sum()  # type: ignore[arg-type]
-
-
-def one_cycle(progress: float) -> float:
-    """The learning rate's factor: a line up to 1, then half a cosine down to 0."""
-    if progress < WARM_UP:
-        return max(progress / WARM_UP, 0.02)
-    return 0.5 * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP)))

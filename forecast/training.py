@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
+from forecast.averaging import WeightAveraging
 from forecast.config import ForecasterConfig
 from forecast.datamodule import WindowsDataModule
 from forecast.errors import Problem, TrainingError
@@ -56,7 +57,14 @@ def train(
             enable_progress_bar=False,
             enable_model_summary=False,
             default_root_dir=folder,
-            callbacks=[EarlyStopping("val_loss", patience=training.patience), best, _TimeLimit(), recorder, *callbacks],
+            callbacks=[
+                EarlyStopping("val_loss", patience=training.patience),
+                *([WeightAveraging(training.weight_averaging)] if training.weight_averaging else []),
+                best,
+                _TimeLimit(),
+                recorder,
+                *callbacks,
+            ],
         )
         trainer.fit(module, data)
         if trainer.interrupted:

@@ -39,6 +39,16 @@ def test_a_setting_that_does_not_exist_is_named_by_its_path():
         ({"training": {"learning_rate": math.nan}}, "training.learning_rate: input should be"),
         ({"training": {"learning_rate": "fast"}}, "training.learning_rate: input should be a valid number"),
         ({"training": {"seed": -1}}, "training.seed: input should be greater than or equal to 0"),
+        (
+            {"training": {"optimizer": "lion"}},
+            "training.optimizer: input should be 'adamw', 'adam', 'sgd' or 'rmsprop'",
+        ),
+        ({"training": {"schedule": "step"}}, "training.schedule: input should be 'one-cycle', 'cosine' or 'plateau'"),
+        ({"training": {"weight_averaging": 1}}, "training.weight_averaging: input should be less than 1, got '1'"),
+        (
+            {"training": {"momentum": 0.5}},
+            "training.momentum=0.5 is for sgd and rmsprop, not for training.optimizer=adamw; change one of the two",
+        ),
         ({"quantile_levels": (0, 0.5)}, "quantile_levels.0: input should be greater than 0, got '0'"),
         ({"quantile_levels": (0.5, 0.1)}, "quantile_levels must ascend and hold 0.5"),
         ({"quantile_levels": (0.1, 0.9)}, "quantile_levels must ascend and hold 0.5"),

@@ -8,7 +8,7 @@ from forecast import Forecaster, NetworkConfig, TrainingConfig
 from forecast.auto import resolve
 from forecast.datamodule import WindowsDataModule
 from forecast.errors import TrainingError
-from forecast.module import WARM_UP, ForecastModule, one_cycle
+from forecast.module import ForecastModule
 from forecast.networks import Network
 from forecast.training import train
 from tests.forecast.conftest import QUICK
@@ -61,13 +61,3 @@ def test_the_loss_does_not_depend_on_what_is_not_observed(table, untrained):
     )
     assert not batch.observed.all()
     assert torch.equal(module._loss(hidden)[0], module._loss(batch)[0])
-
-
-def test_the_learning_rate_rises_then_falls_to_nothing():
-    rates = [one_cycle(step / 100) for step in range(101)]
-    top = round(100 * WARM_UP)
-    assert rates[:top] == sorted(rates[:top])
-    assert rates[top:] == sorted(rates[top:], reverse=True)
-    assert rates[top] == pytest.approx(1, abs=0.01)
-    assert rates[0] > 0
-    assert rates[-1] == pytest.approx(0, abs=1e-9)
