@@ -53,6 +53,9 @@ class NetworkConfig(Config):
         None, description="steps of history read at once; 1 is the textbook network, by default a short season"
     )
     scaling: Literal["standard", "mean-abs"] = Field("standard", description="what each window is scaled by")
+    transform: Literal["none", "log"] = Field(
+        "none", description="none, or log for long tails: series are compressed before scaling, forecasts put back"
+    )
     shortcut: Annotated[int, Ge(0)] | None = Field(
         None,
         description="the network's output is added to the values this many steps (a season) before; 1 adds to the "

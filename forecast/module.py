@@ -72,7 +72,6 @@ class ForecastModule(pl.LightningModule):
     def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The loss, and how many values it is the mean of. Windows without a scale have no say."""
         output, frame = self.network.scaled(batch.context, batch.observed, batch.known)
-        size = frame.size.masked_fill(frame.size == 0, 1)
-        target = (batch.target - frame.base) / size
+        target = self.network.in_units_of_output(batch.target, frame)
         weight = (batch.target_observed & (frame.size > 0)).to(target.dtype)
         return pinball_loss(output, target, self.levels, weight), weight.sum()  # type: ignore[arg-type]

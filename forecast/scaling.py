@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 Scaling = Literal["standard", "mean-abs"]
+Transform = Literal["none", "log"]
+
+LARGEST_LOG = 85.0  # of a value: beyond it 32-bit floats overflow
 
 # A standard deviation below this share of the largest value is rounding error of 32-bit floats.
 SMALLEST_DEVIATION = 1e-6
@@ -57,3 +60,15 @@ def window_scale(context: Tensor, observed: Tensor, scaling: Scaling) -> Scale:
         return Scale(peak * mean, torch.zeros_like(peak), peak * (relative.abs().sum(1, keepdim=True) / count))
     deviation = ((relative - mean) * observed).square().sum(1, keepdim=True).div(count).sqrt()
     return Scale(peak * mean, peak * mean, peak * deviation.masked_fill(deviation < SMALLEST_DEVIATION, 0))
+
+
+def compress(values: Tensor, transform: Transform) -> Tensor:
+    """Draw in long tails before scaling: "log" is `sign(y) log(1 + |y|)`, straight near 0, even in sign."""
+    return values.abs().log1p().copysign(values) if transform == "log" else values
+
+
+def expand(values: Tensor, transform: Transform) -> Tensor:
+    """The inverse of `compress`; finite for any finite value."""
+    if transform == "none":
+        return values
+    return values.abs().clamp(max=LARGEST_LOG).expm1().copysign(values)

@@ -12,14 +12,14 @@ from forecast.networks.feedforward import FeedforwardEncoder
 from forecast.networks.recurrent import RecurrentEncoder
 from forecast.networks.shortcut import seasonal_shortcut
 from forecast.outputs import QuantileHead
-from forecast.scaling import window_scale
+from forecast.scaling import compress, expand, window_scale
 
 
 class Frame(NamedTuple):
-    """What a network's output is measured from: `forecast = base + size * output`.
+    """What a network's output is measured from: `forecast = expand(base + size * output)`.
 
     Attributes:
-        base: `(B, H)` the shortcut, in the units of the data.
+        base: `(B, H)` the shortcut, in the units of the transformed data.
         size: `(B, 1)` the window's scale; 0 where there is nothing to learn from it.
     """
 
@@ -46,7 +46,7 @@ class Network(nn.Module):
         self.patch_length = network.patch_length or 1
         self.prediction_length = config.prediction_length
         self.shortcut = network.shortcut or 0
-        self.scaling = network.scaling
+        self.scaling, self.transform = network.scaling, network.transform
         self.nonnegative = bool(config.nonnegative)
         num_patches = self.context_length // self.patch_length
         self.encoder = _encoder(network, num_patches, self.patch_length * (2 + known_size))
@@ -67,7 +67,7 @@ class Network(nn.Module):
             `(B, H, Q)` quantiles, never crossing.
         """
         output, frame = self.scaled(context, observed, known)
-        quantiles = frame.base.unsqueeze(-1) + output * frame.size.unsqueeze(-1)
+        quantiles = expand(frame.base.unsqueeze(-1) + output * frame.size.unsqueeze(-1), self.transform)
         if self.nonnegative:
             positive = (context.masked_fill(~observed, 0) >= 0).all(1).view(-1, 1, 1)
             quantiles = torch.where(positive, quantiles.clamp(min=0), quantiles)
@@ -75,13 +75,18 @@ class Network(nn.Module):
 
     def scaled(self, context: Tensor, observed: Tensor, known: Tensor) -> tuple[Tensor, Frame]:
         """The same before it is put back into the units of the data: `(B, H, Q)` and its frame."""
-        context = context.masked_fill(~observed, 0)
+        context = compress(context.masked_fill(~observed, 0), self.transform)
         scale = window_scale(context, observed, self.scaling)
         base = seasonal_shortcut(context, observed, self.shortcut, self.prediction_length, scale.mean)
         code = self.encoder(self._patches(scale.apply(context) * observed, observed, known))
         future = torch.cat((scale.apply(base), known[:, self.context_length :].flatten(1)), dim=1)
         output: Tensor = self.head(self.decoder(torch.cat((code, future), dim=1)))
         return output, Frame(base, scale.size)
+
+    def in_units_of_output(self, target: Tensor, frame: Frame) -> Tensor:
+        """What the output should have been: `(B, H)`. Where the frame has no size, nothing it says counts."""
+        size = frame.size.masked_fill(frame.size == 0, 1)
+        return (compress(target, self.transform) - frame.base) / size
 
     def _patches(self, values: Tensor, observed: Tensor, known: Tensor) -> Tensor:
         """`(B, N, P * (2 + K))`: each patch's values, mask and known features."""

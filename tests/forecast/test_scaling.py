@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from forecast.scaling import window_scale
+from forecast.scaling import compress, expand, window_scale
 
 SCALINGS = ["standard", "mean-abs"]
 exponents = st.integers(-30, 30)
@@ -67,3 +67,27 @@ def test_windows_of_zeros_or_of_nothing_are_zeros(scaling):
         assert part.eq(0).all()
     assert scale.apply(context + 3).eq(0).all()
     assert scale.invert(torch.ones(2, 5)).eq(0).all()
+
+
+@given(number=st.floats(-1, 1, width=32).filter(lambda number: abs(number) > 1e-6), exponent=st.integers(-30, 30))
+def test_the_log_transform_is_invertible_at_any_size(number, exponent):
+    values = torch.tensor([number, -number]) * 10.0**exponent
+    back = expand(compress(values, "log"), "log")
+    torch.testing.assert_close(back, values, rtol=1e-5, atol=0)
+
+
+def test_the_log_transform_is_the_logarithm_of_one_more():
+    values = torch.tensor([0.0, 1.0, 99.0, -99.0, 1e-6])
+    expected = [0, np.log(2), np.log(100), -np.log(100), 1e-6]
+    np.testing.assert_allclose(compress(values, "log"), expected, rtol=1e-6)
+
+
+@given(number=st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_what_is_expanded_is_finite(number):
+    assert torch.isfinite(expand(torch.tensor([number]), "log")).all()
+
+
+def test_without_a_transform_nothing_changes():
+    values = torch.tensor([-3.0, 0.0, 1e30])
+    assert compress(values, "none") is values
+    assert expand(values, "none") is values

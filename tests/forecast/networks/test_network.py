@@ -175,3 +175,26 @@ def test_known_features_of_past_and_future_matter(kind):
         changed = known.clone()
         changed[:, step] += 1
         assert not torch.equal(network(context, observed, changed), network(context, observed, known)), step
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_log_transform_forecasts_in_the_units_of_the_data(kind):
+    context, observed, known = make_batch()
+    positive = 1000 * context.abs().exp()
+    network = make(kind, transform="log", shortcut=24)
+    quantiles = network(positive, observed, known)
+    assert (quantiles.diff(dim=-1) > 0).all()
+    inside = (quantiles[..., 1] > 0.05 * positive.amin()) & (quantiles[..., 1] < 20 * positive.amax())
+    assert inside.all()
+    target = quantiles[..., 1]
+    output, frame = network.scaled(positive, observed, known)
+    torch.testing.assert_close(network.in_units_of_output(target, frame), output[..., 1], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0, -7.0, 1e30, 1e-30])
+def test_a_constant_series_stays_constant_under_the_log_transform(value):
+    context = torch.full((1, CONTEXT), value)
+    quantiles = make(transform="log")(
+        context, torch.ones(1, CONTEXT, dtype=torch.bool), torch.rand(1, CONTEXT + HORIZON, KNOWN)
+    )
+    torch.testing.assert_close(quantiles, torch.full_like(quantiles, value), rtol=1e-4, atol=0)
