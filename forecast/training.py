@@ -1,6 +1,7 @@
 """One training run: a function of configuration and data, without global state."""
 
 import logging
+import signal
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -39,6 +40,7 @@ def train(
     Raises:
         DataError: No series is long enough.
         TrainingError: The loss became infinite or not a number.
+        KeyboardInterrupt: Ctrl-C was pressed.
     """
     training = config.training
     recorder = _Recorder()
@@ -66,9 +68,8 @@ def train(
                 *callbacks,
             ],
         )
-        trainer.fit(module, data)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
+        with _interrupts():
+            trainer.fit(module, data)
         if not best.best_model_path or not all(isfinite(epoch["val_loss"]) for epoch in recorder.epochs):
             raise TrainingError(
                 Problem(
@@ -102,6 +103,17 @@ class _TimeLimit(Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         if isinstance(pl_module, ForecastModule) and pl_module.progress >= 1:
             trainer.should_stop = True
+
+
+@contextmanager
+def _interrupts() -> Iterator[None]:
+    """Let Ctrl-C be a KeyboardInterrupt: Lightning makes an exit of it, and ignores any that follow."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as ended:
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from ended
 
 
 @contextmanager

@@ -167,9 +167,6 @@ def main() -> None:
     except ForecastError as error:
         complaints.print(f"[red]error:[/] {escape(str(error))}", highlight=False)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        complaints.print("interrupted")
-        raise SystemExit(130) from None
 
 
 def _read(path: Path, **columns: str | None) -> "SeriesTable":

@@ -106,6 +106,7 @@ def train(config: TrainConfig, table: SeriesTable, console: Console) -> TrainedR
         return TrainedRun(run_id, model_uri, forecaster, result)
     except KeyboardInterrupt:
         status = "KILLED"
+        console.print(f"interrupted: run {run_id} ends as KILLED, and nothing is registered")
         raise
     finally:
         with registry_errors():

@@ -1,8 +1,10 @@
 import math
+import signal
 import time
 
 import pytest
 import torch
+from pytorch_lightning import Callback
 
 from forecast import Forecaster, NetworkConfig, TrainingConfig
 from forecast.auto import resolve
@@ -37,6 +39,18 @@ def test_a_loss_that_is_no_number_is_an_error(table, monkeypatch, value):
     monkeypatch.setattr("forecast.module.pinball_loss", lambda output, *_: output.sum() * value)
     with pytest.raises(TrainingError, match="the loss became infinite or not a number; lower"):
         Forecaster(SMALL, 24, 168, QUICK).fit(table)
+
+
+def test_ctrl_c_is_a_keyboard_interrupt_and_stays_one(table):
+    class Press(Callback):
+        def on_train_batch_end(self, *_):
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            Forecaster(SMALL, 24, 168, QUICK).fit(table, callbacks=[Press()])
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_the_best_epoch_is_kept(table, untrained):

@@ -1,14 +1,17 @@
 """`forecast train`: what a run holds, what is registered, and who becomes champion."""
 
 import json
+import signal
 import sqlite3
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.conftest import QUICK, run_forecast
+from tests.conftest import QUICK, clean_environment, run_forecast
 
 warnings.filterwarnings("ignore")
 import mlflow  # noqa: E402
@@ -139,6 +142,30 @@ def test_a_logged_model_that_was_altered_is_not_verified(trained: Path, monkeypa
             verify(f"models:/{model_id}")
     finally:
         weights.write_bytes(whole)
+
+
+def test_ctrl_c_ends_the_run_as_killed_and_registers_nothing(trained: Path, table_path: Path) -> None:
+    words = ["train", "--data", str(table_path), "--prediction-length", "24", "--name", "interrupted"]
+    with subprocess.Popen(
+        [str(Path(sys.executable).with_name("forecast")), *words, "--set", "training.max_epochs=10000"],
+        cwd=trained,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        assert process.stdout is not None
+        assert any(line.startswith("training lstm:") for line in process.stdout)
+        process.send_signal(signal.SIGINT)
+        output, complaints = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "ends as KILLED, and nothing is registered" in output
+    assert "Traceback" not in complaints
+    client = mlflow.MlflowClient(f"sqlite:///{trained}/.forecast/mlflow.db")
+    experiment = client.get_experiment_by_name("interrupted")
+    assert [run.info.status for run in client.search_runs([experiment.experiment_id])] == ["KILLED"]
+    assert not client.search_registered_models("name = 'interrupted'")
 
 
 def test_data_digest_tells_tables_apart(table_path: Path) -> None:
