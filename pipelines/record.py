@@ -16,10 +16,9 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 from forecast import Forecaster
-from forecast.backtest import Backtest
 from forecast.table import SeriesTable
 from forecast.training import epoch_metrics
-from pipelines.evaluation import METRIC, THIS, as_markdown, best_baseline, scores
+from pipelines.evaluation import METRIC, THIS, Scores, as_markdown, best_baseline
 from pipelines.settings import TrainConfig, flatten
 from pipelines.tracking import registry_errors
 
@@ -81,12 +80,25 @@ def describe(client: "MlflowClient", run_id: str, config: TrainConfig, table: Se
 
 
 def log_result(
-    client: "MlflowClient", run_id: str, config: TrainConfig, forecaster: Forecaster, result: Backtest
+    client: "MlflowClient",
+    run_id: str,
+    config: TrainConfig,
+    forecaster: Forecaster,
+    leaderboard: Scores,
+    windows: int,
 ) -> None:
-    """How good the model is, next to the best naive baseline, and the settings that the data decided."""
+    """How good the model is, next to the best naive baseline, and the settings that the data decided.
+
+    Args:
+        client: MLflow's client.
+        run_id: The run.
+        config: Its settings, as they were asked for.
+        forecaster: The trained model.
+        leaderboard: Everyone's metrics on the windows it was judged on.
+        windows: How many these are, over all series.
+    """
     from mlflow.entities import Metric
 
-    leaderboard = scores(result)
     naive = best_baseline(leaderboard)
     now = int(time.time() * 1000)
     final = [
@@ -98,12 +110,12 @@ def log_result(
     resolved = config.model_copy(update={"forecaster": forecaster.config})
     client.log_text(run_id, json.dumps(resolved.model_dump(mode="json"), indent=1) + "\n", "resolved_config.json")
     client.log_text(run_id, pd.DataFrame(leaderboard).T.to_csv(index_label="model"), "leaderboard.csv")
-    windows, horizon = result.actual.shape
     mine, best_naive = leaderboard[THIS][METRIC], leaderboard[naive][METRIC]
     verdict = "better" if mine < best_naive else "not better"
     note = (
-        f"**{forecaster.config.network.kind}** for {config.name}, {horizon} steps ahead: MASE {mine:.3f}, "
-        f"{verdict} than {naive} ({best_naive:.3f}), over {windows} windows of {config.data.path} kept from training."
+        f"**{forecaster.config.network.kind}** for {config.name}, {forecaster.prediction_length} steps ahead: "
+        f"MASE {mine:.3f}, {verdict} than {naive} ({best_naive:.3f}), over {windows} windows "
+        f"of {config.data.path} kept from training."
     )
     client.set_tag(run_id, "mlflow.note.content", f"{note}\n\n{as_markdown(leaderboard)}\n")
 

@@ -47,6 +47,7 @@ def apply_overrides(settings: dict[str, Any], overrides: Sequence[str]) -> dict[
     Raises:
         ParameterError: An override is not of the form key=value, or there is no such setting.
     """
+    names = setting_names()
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator or not key:
@@ -59,7 +60,7 @@ def apply_overrides(settings: dict[str, Any], overrides: Sequence[str]) -> dict[
             raise ParameterError(
                 Problem(f"--set {override!r}: the value cannot be read", "quote it", field="set")
             ) from None
-        if key not in (names := setting_names()):
+        if key not in names:
             close = get_close_matches(key, names, 1, 0.5)
             hint = f"did you mean {close[0]!r}?" if close else "`forecast settings` lists them"
             raise ParameterError(Problem(f"there is no setting {key!r}", hint, field="set"))

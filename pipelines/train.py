@@ -6,7 +6,6 @@ from rich.console import Console
 
 from forecast import Forecaster
 from forecast.auto import validation_windows
-from forecast.backtest import Backtest
 from forecast.reference import CHAMPION
 from forecast.table import SeriesTable
 from pipelines.evaluation import CHAMPION_ROW, METRIC, THIS, Scores, best_baseline, comparable, evaluate, scores
@@ -25,18 +24,14 @@ class TrainedRun:
         run_id: The run.
         model_uri: The logged model.
         forecaster: The trained model.
-        backtest: It, the naive baselines and the champion (where one is live) on the same windows.
+        leaderboard: The metrics of it ("this model"), the naive baselines and the champion (where one is
+            live) on the same windows, the best first.
     """
 
     run_id: str
     model_uri: str
     forecaster: Forecaster
-    backtest: Backtest
-
-    @property
-    def leaderboard(self) -> Scores:
-        """Everyone's metrics, the best first."""
-        return scores(self.backtest)
+    leaderboard: Scores
 
 
 @dataclass(frozen=True)
@@ -96,14 +91,15 @@ def train(config: TrainConfig, table: SeriesTable, console: Console) -> TrainedR
         if live is not None and comparable(live.forecaster, table, horizon):
             models[CHAMPION_ROW] = live.forecaster
         result = evaluate(models, table, horizon, windows)
+        leaderboard = scores(result)
         console.print(f"logging {kind} and checking its golden forecast in a fresh process")
         with registry_errors():
-            log_result(client, run_id, config, forecaster, result)
+            log_result(client, run_id, config, forecaster, leaderboard, len(result.series))
             with mlflow.start_run(run_id=run_id):
                 model_uri = log_model(forecaster)
         verify(model_uri)
         status = "FINISHED"
-        return TrainedRun(run_id, model_uri, forecaster, result)
+        return TrainedRun(run_id, model_uri, forecaster, leaderboard)
     except KeyboardInterrupt:
         status = "KILLED"
         console.print(f"interrupted: run {run_id} ends as KILLED, and nothing is registered")
