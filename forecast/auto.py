@@ -4,7 +4,7 @@ from math import ceil
 
 import numpy as np
 
-from forecast.config import ForecasterConfig
+from forecast.config import ForecasterConfig, MemberConfig
 from forecast.errors import DataError, Problem
 from forecast.metrics import seasonal_error
 from forecast.networks.cnn import layers_to_see
@@ -30,7 +30,22 @@ def resolve(config: ForecasterConfig, table: SeriesTable) -> ForecasterConfig:
     """
     if config.frequency is not None:
         check_frequency(config, table)
-    horizon = config.prediction_length
+    seasons = table.frequency.season_lengths
+    short = seasons[0] if seasons else 1
+    common = {
+        "minimum_history": config.minimum_history or max(SHORTEST_HISTORY, min(short, LONGEST_MINIMUM)),
+        "frequency": table.frequency.alias,
+        "nonnegative": table.is_nonnegative() if config.nonnegative is None else config.nonnegative,
+    }
+    if config.members:
+        members = tuple(_resolve_network(member, config.prediction_length, table) for member in config.members)
+        return ForecasterConfig.build(**{**dict(config), **common, "members": members})
+    decided = _resolve_network(config, config.prediction_length, table)
+    return ForecasterConfig.build(**{**dict(config), **common, **dict(decided)})
+
+
+def _resolve_network(config: MemberConfig, horizon: int, table: SeriesTable) -> MemberConfig:
+    """One network's settings, completed."""
     seasons = table.frequency.season_lengths
     short = seasons[0] if seasons else 1
     typical = int(np.median(table.lengths))
@@ -38,25 +53,16 @@ def resolve(config: ForecasterConfig, table: SeriesTable) -> ForecasterConfig:
     context = config.context_length
     if context is None:
         weekly = seasons[1] if len(seasons) > 1 and seasons[1] <= 8 * short else 2 * short
-        wanted = max(2 * weekly, 2 * horizon, config.network.shortcut or 0)
-        context = ceil(max(min(wanted, typical - horizon), patch, config.network.shortcut or 0) / patch) * patch
-    minimum = config.minimum_history or max(SHORTEST_HISTORY, min(short, LONGEST_MINIMUM))
+        needed = max(config.network.shortcut or (0,))
+        wanted = max(2 * weekly, 2 * horizon, needed)
+        context = ceil(max(min(wanted, typical - horizon), patch, needed) / patch) * patch
     shortcut = config.network.shortcut
     if shortcut is None:
-        shortcut = _shortcut(table, [s for s in (1, *seasons) if s <= context], horizon)
+        shortcut = (_shortcut(table, [s for s in (1, *seasons) if s <= context], horizon),)
     layers = config.network.num_layers or (layers_to_see(context // patch) if config.network.kind == "cnn" else 1)
     decided = {"patch_length": patch, "shortcut": shortcut, "num_layers": layers}
     network = config.network.model_copy(update=decided)
-    return ForecasterConfig.build(
-        **{
-            **dict(config),
-            "network": network,
-            "context_length": context,
-            "minimum_history": minimum,
-            "frequency": table.frequency.alias,
-            "nonnegative": table.is_nonnegative() if config.nonnegative is None else config.nonnegative,
-        }
-    )
+    return MemberConfig.build(context_length=context, network=network, training=config.training)
 
 
 def check_frequency(config: ForecasterConfig, table: SeriesTable) -> None:

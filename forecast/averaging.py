@@ -13,7 +13,7 @@ class WeightAveraging(Callback):
     """Validates and saves the mean of the weights after each of the last steps (Izmailov et al. 2018).
 
     The averaged weights take the place of the trained ones from each validation to the start of the next
-    epoch, so that the epoch kept is the one whose average is best. Where the average begins
+    epoch, so that the epoch kept is the one whose average is best, and at the training's end. Where the average begins
     goes by the training's progress: a time limit does not leave it out. Our networks have no batch
     normalisation, whose statistics would have to be taken anew.
 
@@ -36,6 +36,10 @@ class WeightAveraging(Callback):
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._average is not None and isinstance(pl_module, ForecastModule):
             self._trained = {name: value.clone() for name, value in pl_module.network.state_dict().items()}
+            pl_module.network.load_state_dict(self._average.module.state_dict())
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._average is not None and isinstance(pl_module, ForecastModule):
             pl_module.network.load_state_dict(self._average.module.state_dict())
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -7,9 +7,9 @@ import numpy.typing as npt
 import torch
 
 from forecast.errors import ParameterError, Problem
+from forecast.levels import check_levels
 from forecast.metrics import seasonal_deviation
 from forecast.networks.shortcut import seasonal_shortcut
-from forecast.outputs import check_levels
 from forecast.predictor import SERIES_AT_ONCE, Predictor, check_horizon
 from forecast.table import SeriesTable
 

@@ -3,16 +3,31 @@
 Fields left at None are set from the data by `auto.resolve`; what was decided is saved with the model.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from annotated_types import Ge, Gt, Le, Len, Lt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from forecast.calendar import Frequency
 from forecast.errors import ParameterError, Problem
 
 Fraction = Annotated[float, Gt(0), Lt(1)]
 QUANTILE_LEVELS = (0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975)
 LONGEST_HORIZON = 10_000  # steps; beyond it a direct forecast says nothing
+LOSSES = {"quantiles": ("pinball",), "mean": ("mse", "mae", "huber"), "bins": ("cross-entropy",)}
+SHORTCUTS = {"none": 0, "last": 1}
+
+
+def _several(shortcut: Any) -> Any:
+    """One shortcut is a list of one; two have names."""
+    if shortcut is None:
+        return None
+    given = shortcut if isinstance(shortcut, list | tuple) else [shortcut]
+    return tuple(SHORTCUTS.get(one, one) if isinstance(one, str) else one for one in given)
+
+
+Shortcuts = Annotated[tuple[Annotated[int, Ge(0)], ...], Len(1, 8), BeforeValidator(_several)]
 
 
 class Config(BaseModel):
@@ -52,14 +67,24 @@ class NetworkConfig(Config):
     patch_length: Annotated[int, Ge(1)] | None = Field(
         None, description="steps of history read at once; 1 is the textbook network, by default a short season"
     )
-    scaling: Literal["standard", "mean-abs"] = Field("standard", description="what each window is scaled by")
+    scaling: Literal["standard", "mean-abs", "robust"] = Field(
+        "standard",
+        description="what each window is scaled by: standard (mean and deviation), mean-abs (mean absolute value) or "
+        "robust (median and quartiles)",
+    )
     transform: Literal["none", "log"] = Field(
         "none", description="none, or log for long tails: series are compressed before scaling, forecasts put back"
     )
-    shortcut: Annotated[int, Ge(0)] | None = Field(
+    shortcut: Shortcuts | None = Field(
         None,
-        description="the network's output is added to the values this many steps (a season) before; 1 adds to the "
-        "last value, 0 to the window's mean, by default the season that alone forecasts best",
+        description="what the network's output is added to: the values so many steps (a season) before, last (the "
+        "last value) or none (the window's mean); of several, [24, 168], the first, the others are shown to the "
+        "network; by default the season that alone forecasts best",
+    )
+    output: Literal["quantiles", "mean", "bins"] = Field(
+        "quantiles",
+        description="what is learnt of each step ahead: quantiles, the mean (its quantiles are those of the errors in "
+        "validation) or bins (a probability for each of many ranges of value)",
     )
 
     @model_validator(mode="after")
@@ -76,7 +101,7 @@ class TrainingConfig(Config):
     max_epochs: Annotated[int, Ge(1)] = Field(24, description="epochs at the most")
     batches_per_epoch: Annotated[int, Ge(1)] = Field(40, description="batches between two validations")
     max_minutes: Annotated[float, Gt(0)] | None = Field(
-        None, description="stop after this long, fully annealed (but for plateau)"
+        None, description="stop after this long, fully annealed (but for plateau); an ensemble's members share it"
     )
     optimizer: Literal["adamw", "adam", "sgd", "rmsprop"] = Field("adamw", description="adamw, adam, sgd or rmsprop")
     learning_rate: Annotated[float, Gt(0), Le(1)] = Field(
@@ -89,6 +114,14 @@ class TrainingConfig(Config):
     )
     momentum: Annotated[float, Ge(0), Lt(1)] | None = Field(
         None, description="of sgd (by default 0.9) and rmsprop (by default 0)"
+    )
+    loss: Literal["pinball", "mse", "mae", "huber", "cross-entropy"] | None = Field(
+        None, description="of quantiles pinball, of the mean mse, mae or huber (by default mae), of bins cross-entropy"
+    )
+    error_unit: Literal["window", "seasonal-error", "data"] = Field(
+        "window",
+        description="what an error counts in: each window's own scale, the series' seasonal-naive error (as in MASE) "
+        "or the transformed data as they are (relative error on the log)",
     )
     weight_decay: Annotated[float, Ge(0)] | None = Field(
         None, description="decoupled for adamw (by default 0.01), a penalty on the loss for the others (by default 0)"
@@ -115,7 +148,30 @@ class TrainingConfig(Config):
         return self
 
 
-class ForecasterConfig(Config):
+class MemberConfig(Config):
+    """One network of an ensemble: what is not said is as in the forecaster's own settings."""
+
+    context_length: Annotated[int, Ge(1)] | None = None
+    network: NetworkConfig = NetworkConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _cross_check(self) -> Self:
+        network, context, loss = self.network, self.context_length, self.training.loss
+        if network.patch_length and context and context % network.patch_length:
+            raise ValueError(
+                f"context_length={context} is not a multiple of network.patch_length={network.patch_length}"
+            )
+        if network.shortcut and context and max(network.shortcut) > context:
+            raise ValueError(f"network.shortcut={max(network.shortcut)} lies before the context of {context} steps")
+        if loss and loss not in LOSSES[network.output]:
+            raise ValueError(f"training.loss={loss} is not one for network.output={network.output}")
+        if network.output == "bins" and self.training.error_unit != "window":
+            raise ValueError(f"network.output=bins counts no errors in training.error_unit={self.training.error_unit}")
+        return self
+
+
+class ForecasterConfig(MemberConfig):
     """Everything that makes a forecaster, before and after the data was seen."""
 
     prediction_length: Annotated[int, Ge(1), Le(LONGEST_HORIZON)] = Field(description="steps to forecast")
@@ -125,6 +181,18 @@ class ForecasterConfig(Config):
     quantile_levels: tuple[Fraction, ...] = Field(QUANTILE_LEVELS, description="levels trained, ascending")
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
+    members: Annotated[tuple[MemberConfig, ...], Len(0, 64)] = Field(
+        (), description="networks of an ensemble, each by the settings in which it differs: {network: {kind: gru}}"
+    )
+    combination: Literal["median", "weights"] = Field(
+        "median", description="of an ensemble: the members' median, or a mean with weights fitted in validation"
+    )
+    calibration: bool = Field(
+        True, description="whether quantiles are moved in or out so that they hold what they say in validation"
+    )
+    calendar: bool = Field(
+        True, description="whether hour, weekday and the like are read; not for series whose dates are made up"
+    )
     frequency: str | None = Field(None, description="the series' frequency, from the data")
     minimum_history: Annotated[int, Ge(1)] | None = Field(
         None, description="values a series must have, by default a short season"
@@ -133,17 +201,52 @@ class ForecasterConfig(Config):
         None, description="whether series without negative values get forecasts without, by default as the data are"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_members(cls, settings: Any) -> Any:
+        """Give each member what it leaves unsaid."""
+        if not isinstance(settings, Mapping) or not isinstance(settings.get("members"), list | tuple):
+            return settings
+        members = [_overlaid(settings, one) if isinstance(one, Mapping) else one for one in settings["members"]]
+        return {**settings, "members": members}
+
     @model_validator(mode="after")
-    def _cross_check(self) -> Self:
+    def _check_levels(self) -> Self:
         levels = self.quantile_levels
         if list(levels) != sorted(set(levels)) or 0.5 not in levels:
             raise ValueError("quantile_levels must ascend and hold 0.5")
-        patch, context = self.network.patch_length, self.context_length
-        if patch and context and context % patch:
-            raise ValueError(f"context_length={context} is not a multiple of network.patch_length={patch}")
-        if self.network.shortcut and context and self.network.shortcut > context:
-            raise ValueError(f"network.shortcut={self.network.shortcut} lies before the context of {context} steps")
         return self
+
+    @property
+    def networks(self) -> tuple[Self, ...]:
+        """The settings of each network alone: this one's own, or one for each member, with its share of the time."""
+        if not self.members:
+            return (self,)
+        alone = []
+        for member in self.members:
+            minutes = member.training.max_minutes
+            share = member.training.model_copy(update={"max_minutes": minutes and minutes / len(self.members)})
+            alone.append(self.model_copy(update={**dict(member), "training": share, "members": ()}))
+        return tuple(alone)
+
+    @property
+    def longest_context(self) -> int:
+        """Steps of history read by the network that reads most; 1 where that is still open."""
+        return max(network.context_length or 1 for network in self.networks)
+
+    @property
+    def calendar_frequency(self) -> Frequency:
+        """The frequency whose calendar is read, "step" where none is."""
+        return Frequency.parse((self.calendar and self.frequency) or "step")
+
+
+def _overlaid(settings: Mapping[str, Any], member: Mapping[str, Any]) -> dict[str, Any]:
+    """A member's settings over the forecaster's."""
+    whole: dict[str, Any] = {"context_length": settings.get("context_length"), **member}
+    for part in ("network", "training"):
+        if isinstance(own := member.get(part, {}), Mapping):
+            whole[part] = {**dict(settings.get(part, {})), **own}
+    return whole
 
 
 def _problem(error: Any) -> Problem:

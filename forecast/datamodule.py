@@ -4,11 +4,13 @@ from collections.abc import Iterator
 
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from forecast.auto import validation_windows
 from forecast.config import ForecasterConfig
 from forecast.errors import DataError, Problem
+from forecast.metrics import seasonal_error
 from forecast.table import SeriesTable
 from forecast.windows import Batch, Origins, Windows
 
@@ -20,17 +22,25 @@ class WindowsDataModule(pl.LightningDataModule):
 
     Args:
         table: The training data; its last steps are kept for validation.
-        config: A resolved configuration.
+        config: A resolved configuration of one network.
+        validate: Whether to keep any; otherwise all is trained on.
 
     Raises:
         DataError: No series is long enough ("series-too-short").
     """
 
-    def __init__(self, table: SeriesTable, config: ForecasterConfig) -> None:
+    def __init__(self, table: SeriesTable, config: ForecasterConfig, validate: bool = True) -> None:
         super().__init__()
         self.config = config
-        self.windows = Windows(table, config.context_length or 0, config.prediction_length)
-        self.validation_windows = validation_windows(config, table)
+        lag = max((config.network.shortcut or (1,))[0], 1)
+        self.windows = Windows(
+            table,
+            config.context_length or 0,
+            config.prediction_length,
+            config.calendar_frequency,
+            seasonal_error(table, lag) if config.training.error_unit == "seasonal-error" else None,
+        )
+        self.validation_windows = validation_windows(config, table) if validate else 0
         horizon, minimum = config.prediction_length, config.minimum_history or 1
         lengths = self.windows.lengths
         kept = horizon * self.validation_windows
@@ -38,13 +48,10 @@ class WindowsDataModule(pl.LightningDataModule):
         long_enough = lengths - kept >= minimum + horizon
         last = lengths - horizon - torch.where(long_enough, kept, 0)
         self.origins = Origins(torch.full_like(last, minimum), last)
-        series = torch.arange(len(lengths))[long_enough]
-        steps_back = horizon * torch.arange(1, self.validation_windows + 1)
-        origins = (lengths[series].unsqueeze(1) - steps_back).flatten()
-        number = min(len(origins), MOST_VALIDATED)
-        picked = torch.linspace(0, max(len(origins) - 1, 0), number, dtype=torch.float64).round().long()
-        self.validation = series.repeat_interleave(self.validation_windows)[picked], origins[picked]
-        if not len(series):
+        self.validation = last_origins(
+            lengths, torch.arange(len(lengths))[long_enough], horizon, self.validation_windows
+        )
+        if not long_enough.any():
             longest = int(lengths.argmax())
             detail = (
                 f"no series is long enough to learn from: the longest, {str(table.item_ids[longest])!r}, has "
@@ -62,9 +69,27 @@ class WindowsDataModule(pl.LightningDataModule):
         return DataLoader(windows, batch_size=None)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        return DataLoader(
-            _GivenWindows(self.windows, *self.validation, self.config.training.batch_size), batch_size=None
-        )
+        return DataLoader(self.validation_batches(), batch_size=None)
+
+    def validation_batches(self) -> "_GivenWindows":
+        """The windows kept from training, batch by batch, always in the same order."""
+        return _GivenWindows(self.windows, *self.validation, self.config.training.batch_size)
+
+
+def last_origins(lengths: Tensor, series: Tensor, horizon: int, windows: int) -> tuple[Tensor, Tensor]:
+    """Series and origin of the last windows of each series, evenly thinned out to `MOST_VALIDATED`.
+
+    Args:
+        lengths: `(N,)` steps of all series.
+        series: Which of them.
+        horizon: Steps of a window; windows follow each other without overlap.
+        windows: How many in each.
+    """
+    steps_back = horizon * torch.arange(1, windows + 1)
+    origins = (lengths[series].unsqueeze(1) - steps_back).flatten()
+    number = min(len(origins), MOST_VALIDATED)
+    picked = torch.linspace(0, max(len(origins) - 1, 0), number, dtype=torch.float64).round().long()
+    return series.repeat_interleave(windows)[picked], origins[picked]
 
 
 class _RandomWindows(IterableDataset[Batch]):
@@ -89,7 +114,7 @@ class _RandomWindows(IterableDataset[Batch]):
 class _GivenWindows(IterableDataset[Batch]):
     """Batches of listed windows, in their order."""
 
-    def __init__(self, windows: Windows, series: torch.Tensor, origin: torch.Tensor, batch_size: int) -> None:
+    def __init__(self, windows: Windows, series: Tensor, origin: Tensor, batch_size: int) -> None:
         self.windows, self.series, self.origin, self.batch_size = windows, series, origin, batch_size
 
     def __len__(self) -> int:

@@ -9,13 +9,12 @@ import numpy.typing as npt
 import torch
 
 from forecast.auto import check_frequency, resolve
-from forecast.calendar import Frequency
 from forecast.config import ForecasterConfig, NetworkConfig, TrainingConfig
 from forecast.errors import ModelNotFound, Problem
-from forecast.networks import Network
-from forecast.outputs import level_weights
+from forecast.levels import level_weights
+from forecast.networks import Ensemble
 from forecast.predictor import SERIES_AT_ONCE, Data, Predictor, check_horizon
-from forecast.saved import check_golden, golden_input, golden_table, load_model, save_model
+from forecast.saved import build_ensemble, check_golden, golden_input, golden_table, load_model, save_model
 from forecast.series import read_series
 from forecast.table import SeriesTable
 from forecast.windows import Windows
@@ -46,7 +45,7 @@ class Forecaster(Predictor):
 
     Attributes:
         config: The settings; after `fit` complete.
-        history: One entry per epoch of the last training: `epoch, train_loss, val_loss, learning_rate`.
+        history: One entry per epoch of the last `fit`: `member, epoch, train_loss, val_loss, learning_rate`.
     """
 
     def __init__(
@@ -65,7 +64,7 @@ class Forecaster(Predictor):
             **settings,
         )
         self.history: list[dict[str, float]] = []
-        self._network: Network | None = None
+        self._network: Ensemble | None = None
 
     @classmethod
     def from_config(cls, config: ForecasterConfig) -> Self:
@@ -78,15 +77,15 @@ class Forecaster(Predictor):
 
     @property
     def context_length(self) -> int:  # type: ignore[override]
-        return self.config.context_length or 1
+        return self.config.longest_context
 
     @property
     def minimum_history(self) -> int:  # type: ignore[override]
         return self.config.minimum_history or 1
 
     @property
-    def network(self) -> Network:
-        """The trained network.
+    def network(self) -> Ensemble:
+        """The trained network or networks.
 
         Raises:
             ModelNotFound: There is none yet.
@@ -99,6 +98,9 @@ class Forecaster(Predictor):
 
     def fit(self, series: Data, callbacks: "Sequence[Callback]" = ()) -> Self:
         """Train on series; the end of each is kept for validation, and the best epoch's weights are kept.
+
+        What the validation windows show of the whole is kept too: the weights of an ensemble's members, and
+        how far quantiles must be moved to hold what they say.
 
         The same seed, data and machine give the same weights (unless a time limit cuts the training short).
 
@@ -114,13 +116,54 @@ class Forecaster(Predictor):
             ParameterError: The settings do not fit the data.
             TrainingError: The loss became infinite or not a number.
         """
-        from forecast.training import train  # Lightning takes seconds to import: not for those who only predict
+        from forecast.training import finish, train  # Lightning takes seconds: not for those who only predict
 
         table = series if isinstance(series, SeriesTable) else read_series(series)
         config = resolve(self.config, table)
-        network, self.history = train(config, table, callbacks)
+        trained = [train(one, table, callbacks) for one in config.networks]
+        network = build_ensemble(config, [member for member, _ in trained])
+        finish(network, config, table)
+        self.history = [{"member": k, **epoch} for k, (_, epochs) in enumerate(trained) for epoch in epochs]
         self.config, self._network = config, network.eval()
         return self
+
+    def refit(self, series: Data, callbacks: "Sequence[Callback]" = ()) -> Self:
+        """Train the same networks anew, to the very end of the series and as long as was best in `fit`.
+
+        For the model that goes live: the latest values, which `fit` kept for validation, are learnt from too.
+        There is nothing left to validate on; weights of members and calibration stay those of `fit`.
+
+        Args:
+            series: As in `fit`, with whatever was held back from it.
+            callbacks: Lightning callbacks, to watch the training.
+
+        Returns:
+            A new forecaster.
+
+        Raises:
+            ModelNotFound: `fit` was not called.
+            DataError: The series cannot be used.
+            TrainingError: The loss became infinite or not a number.
+        """
+        from forecast.training import train
+
+        fitted = self.network
+        if not self.history:
+            raise ModelNotFound(Problem("this forecaster was loaded, not trained", "call fit(series) before refit"))
+        table = series if isinstance(series, SeriesTable) else read_series(series)
+        members = []
+        for k, (one, old) in enumerate(zip(self.config.networks, fitted.members, strict=True)):
+            epochs = [epoch for epoch in self.history if epoch["member"] == k]
+            best = min(range(len(epochs)), key=lambda number: epochs[number]["val_loss"])
+            training = one.training.model_copy(update={"max_epochs": best + 1})
+            member, _ = train(one.model_copy(update={"training": training}), table, callbacks, validate=False)
+            member.load_state_dict(dict(old.named_buffers()), strict=False)
+            members.append(member)
+        network = build_ensemble(self.config, members)
+        network.load_state_dict({"weights": fitted.weights, "factors": fitted.factors}, strict=False)
+        model = type(self).from_config(self.config)
+        model._network = network.eval()
+        return model
 
     def forecast(
         self, table: SeriesTable, prediction_length: int, quantile_levels: Sequence[float]
@@ -130,9 +173,8 @@ class Forecaster(Predictor):
         weights = level_weights(self.config.quantile_levels, quantile_levels)
         check_frequency(self.config, table)
         self.check_usable(table)
-        calendar = Frequency.parse(self.config.frequency or "step")
         history = table.keep_last(self.context_length)
-        windows = Windows(history, self.context_length, self.prediction_length, calendar)
+        windows = Windows(history, self.context_length, self.prediction_length, self.config.calendar_frequency)
         out = torch.empty(len(table), prediction_length, weights.shape[1])
         with torch.inference_mode():
             for series in torch.split(torch.arange(len(table)), SERIES_AT_ONCE):

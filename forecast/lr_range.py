@@ -44,7 +44,8 @@ def learning_rate_range_test(config: ForecasterConfig, table: SeriesTable, steps
     the answer remains: neither the configuration nor the table nor the random numbers are changed.
 
     Args:
-        config: What is to be trained; its learning rate and its schedule are not looked at.
+        config: What is to be trained, of an ensemble the first network; its learning rate and its schedule
+            are not looked at.
         table: The training data.
         steps: Batches, at the most.
 
@@ -52,7 +53,7 @@ def learning_rate_range_test(config: ForecasterConfig, table: SeriesTable, steps
         DataError: No series is long enough, or they are of another frequency.
         ParameterError: The settings do not fit the data.
     """
-    config = resolve(config, table)
+    config = resolve(config, table).networks[0]
     endless = config.training.model_copy(update={"batches_per_epoch": steps})
     rates = np.geomspace(LOWEST, HIGHEST, steps)
     losses: list[float] = []

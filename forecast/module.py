@@ -8,14 +8,16 @@ from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from forecast.config import ForecasterConfig
-from forecast.networks import Network
+from forecast.networks import Frame, Network
 from forecast.optimization import build_optimizer, build_schedule
-from forecast.outputs import pinball_loss
+from forecast.scaling import slope
 from forecast.windows import Batch
+
+LARGEST_UNIT = 10.0  # window scales to a naive error: beyond it a few nearly constant series would rule the rest
 
 
 class ForecastModule(pl.LightningModule):
-    """Trains a network on the pinball loss, in units of each window's own scale.
+    """Trains a network on the loss of its head.
 
     Args:
         network: The network.
@@ -28,7 +30,6 @@ class ForecastModule(pl.LightningModule):
         self.network = network
         self.training_config = config.training
         self.total_steps = total_steps
-        self.register_buffer("levels", torch.tensor(config.quantile_levels), persistent=False)
         self._started = time.monotonic()
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
@@ -73,5 +74,18 @@ class ForecastModule(pl.LightningModule):
         """The loss, and how many values it is the mean of. Windows without a scale have no say."""
         output, frame = self.network.scaled(batch.context, batch.observed, batch.known)
         target = self.network.in_units_of_output(batch.target, frame)
-        weight = (batch.target_observed & (frame.size > 0)).to(target.dtype)
-        return pinball_loss(output, target, self.levels, weight), weight.sum()  # type: ignore[arg-type]
+        counts = batch.target_observed & (frame.size > 0)
+        error = self.network.head.error(output, target, self._unit(batch, frame))
+        number = counts.sum()
+        return error.masked_fill(~counts, 0).sum() / number.clamp(min=1), number
+
+    def _unit(self, batch: Batch, frame: Frame) -> Tensor:
+        """What an error of 1 in the output counts, `(B, H)`."""
+        if self.training_config.error_unit == "window":
+            return torch.ones_like(batch.target)
+        size = frame.size.expand_as(batch.target)
+        if self.training_config.error_unit == "data":
+            return size
+        # A small error of the transformed data is `slope` times as much in the data themselves.
+        unit = size * slope(batch.target, self.network.transform) / batch.naive_error.unsqueeze(1)
+        return torch.where(unit.isfinite(), unit.clamp(max=LARGEST_UNIT), 1)

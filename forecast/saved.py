@@ -7,7 +7,7 @@ is made up: no training data leave with the model.
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,21 +22,26 @@ from forecast.calendar import Frequency, feature_names
 from forecast.columns import Columns
 from forecast.config import ForecasterConfig
 from forecast.errors import ForecastError, ModelDamaged, ModelNotFound, ParameterError, Problem
-from forecast.networks import Network
+from forecast.networks import Ensemble, Network
 from forecast.series import lay_out
 from forecast.table import SeriesTable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 CONFIG, WEIGHTS, GOLDEN = "config.json", "model.safetensors", "golden.json"
 TOLERANCE = 1e-4  # of the golden forecast's own size: what kernels of other machines may differ by
 
 
 def build_network(config: ForecasterConfig) -> Network:
-    """The network a resolved configuration describes, with fresh weights."""
-    return Network(config, len(feature_names(Frequency.parse(config.frequency or "step"))))
+    """The network that the resolved configuration of one describes, with fresh weights."""
+    return Network(config, len(feature_names(config.calendar_frequency)))
 
 
-def save_model(folder: str | Path, config: ForecasterConfig, network: Network, golden: dict[str, Any]) -> None:
+def build_ensemble(config: ForecasterConfig, members: Sequence[Network]) -> Ensemble:
+    """Networks as a resolved configuration combines them."""
+    return Ensemble(members, config.quantile_levels, config.combination, bool(config.nonnegative))
+
+
+def save_model(folder: str | Path, config: ForecasterConfig, network: Ensemble, golden: dict[str, Any]) -> None:
     """Write a model, whole or not at all: a model that is there already is replaced at the end.
 
     Raises:
@@ -68,7 +73,7 @@ def save_model(folder: str | Path, config: ForecasterConfig, network: Network, g
             raise
 
 
-def load_model(folder: str | Path) -> tuple[ForecasterConfig, Network, dict[str, Any]]:
+def load_model(folder: str | Path) -> tuple[ForecasterConfig, Ensemble, dict[str, Any]]:
     """Read a model: its configuration, its network ready to answer, and its golden forecast.
 
     Raises:
@@ -94,7 +99,7 @@ def load_model(folder: str | Path) -> tuple[ForecasterConfig, Network, dict[str,
             raise ModelDamaged(_damaged(source / WEIGHTS, "is not the file that was saved"))
         config = ForecasterConfig.build(**settings)
         _check_resolved(config)
-        network = build_network(config)
+        network = build_ensemble(config, [build_network(one) for one in config.networks])
         network.load_state_dict(deserialise(weights))
     except (OSError, ParameterError, SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0][:200]
@@ -104,10 +109,10 @@ def load_model(folder: str | Path) -> tuple[ForecasterConfig, Network, dict[str,
 
 def golden_input(config: ForecasterConfig) -> dict[str, Any]:
     """A made-up series a little shorter than the context, with a season, noise and a gap."""
-    steps = max((config.context_length or 1) - 1, config.minimum_history or 1)
+    steps = max(config.longest_context - 1, config.minimum_history or 1)
     random = np.random.default_rng(20240101)
     time = np.arange(steps)
-    season = config.network.shortcut or 1
+    season = (config.networks[0].network.shortcut or (1,))[0]
     values = 100 + 20 * np.sin(2 * np.pi * time / max(season, 2)) + 5 * random.standard_normal(steps)
     target: list[float | None] = [round(float(value), 3) for value in values]
     if steps > 3:
@@ -153,10 +158,13 @@ def check_golden(golden: dict[str, Any], answer: Callable[[SeriesTable], npt.NDA
 
 def _check_resolved(config: ForecasterConfig) -> None:
     """Refuse settings left open, which only training data could fill in."""
-    settings = {**dict(config), **{f"network.{name}": value for name, value in config.network}}
-    decided = ("num_layers", "patch_length", "shortcut")
-    for name in ("context_length", "frequency", "minimum_history", *(f"network.{name}" for name in decided)):
-        if settings[name] is None:
+    decided = ("context_length", "network.num_layers", "network.patch_length", "network.shortcut")
+    settings = {name: getattr(config, name) for name in ("frequency", "minimum_history")}
+    for number, one in enumerate(config.networks):
+        own = {**dict(one), **{f"network.{name}": value for name, value in one.network}}
+        settings.update({f"members.{number}.{name}" if config.members else name: own[name] for name in decided})
+    for name, value in settings.items():
+        if value is None:
             raise ParameterError(Problem(f"{name} is not set", field=name))
 
 

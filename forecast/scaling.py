@@ -8,8 +8,10 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-Scaling = Literal["standard", "mean-abs"]
+Scaling = Literal["standard", "mean-abs", "robust"]
 Transform = Literal["none", "log"]
+
+NORMAL_QUARTILES = 1.349  # distance between the quartiles of a standard normal
 
 LARGEST_LOG = 85.0  # of a value: beyond it 32-bit floats overflow
 
@@ -22,9 +24,10 @@ class Scale(NamedTuple):
 
     Attributes:
         mean: `(B, 1)` the mean, 0 for a window without any value.
-        loc: `(B, 1)` what is taken off: the mean, or 0 for "mean-abs".
-        size: `(B, 1)` the standard deviation, or the mean absolute value. 0 for a window with nothing
-            to scale: a constant (or all-zero) one, or one without any value.
+        loc: `(B, 1)` what is taken off: the mean, the median for "robust", 0 for "mean-abs".
+        size: `(B, 1)` the standard deviation (for "robust" estimated from the quartiles), or the mean
+            absolute value. 0 for a window with nothing to scale: a constant (or all-zero) one, or one
+            without any value.
     """
 
     mean: Tensor
@@ -47,7 +50,8 @@ def window_scale(context: Tensor, observed: Tensor, scaling: Scaling) -> Scale:
     Args:
         context: `(B, L)` values, of any size from 1e-30 to 1e30; what is not observed must be 0.
         observed: `(B, L)` mask.
-        scaling: "standard" (mean and standard deviation) or "mean-abs".
+        scaling: "standard" (mean and standard deviation), "mean-abs", or "robust" (median and quartiles; where
+            the quartiles are the same, as in many an intermittent series, the standard deviation).
 
     Returns:
         The scale. Sums are taken in units of the largest value, so that squares neither overflow nor vanish.
@@ -59,7 +63,21 @@ def window_scale(context: Tensor, observed: Tensor, scaling: Scaling) -> Scale:
     if scaling == "mean-abs":
         return Scale(peak * mean, torch.zeros_like(peak), peak * (relative.abs().sum(1, keepdim=True) / count))
     deviation = ((relative - mean) * observed).square().sum(1, keepdim=True).div(count).sqrt()
-    return Scale(peak * mean, peak * mean, peak * deviation.masked_fill(deviation < SMALLEST_DEVIATION, 0))
+    deviation = deviation.masked_fill(deviation < SMALLEST_DEVIATION, 0)
+    if scaling == "standard":
+        return Scale(peak * mean, peak * mean, peak * deviation)
+    lower, median, upper = _quartiles(relative, observed)
+    spread = (upper - lower) / NORMAL_QUARTILES
+    return Scale(peak * mean, peak * median, peak * torch.where(spread < SMALLEST_DEVIATION, deviation, spread))
+
+
+def _quartiles(values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The quartiles of what was observed in each row, each `(B, 1)`: the nearest value; 0 where nothing was."""
+    ordered = values.masked_fill(~observed, torch.inf).sort(1).values
+    last = observed.sum(1, keepdim=True) - 1
+    found = [ordered.gather(1, (last * share).round().long().clamp(min=0)) for share in (0.25, 0.5, 0.75)]
+    lower, median, upper = (one.masked_fill(last < 0, 0) for one in found)
+    return lower, median, upper
 
 
 def compress(values: Tensor, transform: Transform) -> Tensor:
@@ -72,3 +90,8 @@ def expand(values: Tensor, transform: Transform) -> Tensor:
     if transform == "none":
         return values
     return values.abs().clamp(max=LARGEST_LOG).expm1().copysign(values)
+
+
+def slope(values: Tensor, transform: Transform) -> Tensor:
+    """How much the data change where the compressed change by 1: the derivative of `expand` at `compress(values)`."""
+    return 1 + values.abs() if transform == "log" else torch.ones_like(values)

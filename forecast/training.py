@@ -12,29 +12,36 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from torch import Tensor
 
 from forecast.averaging import WeightAveraging
+from forecast.calibration import stretch_factors
+from forecast.combination import select_weights
 from forecast.config import ForecasterConfig
 from forecast.datamodule import WindowsDataModule
 from forecast.errors import Problem, TrainingError
+from forecast.metrics import seasonal_error
 from forecast.module import ForecastModule
-from forecast.networks import Network
+from forecast.networks import Ensemble, Network
+from forecast.outputs import MeanHead
 from forecast.saved import build_network
 from forecast.table import SeriesTable
 
 
 def train(
-    config: ForecasterConfig, table: SeriesTable, callbacks: Sequence[Callback] = ()
+    config: ForecasterConfig, table: SeriesTable, callbacks: Sequence[Callback] = (), validate: bool = True
 ) -> tuple[Network, list[dict[str, float]]]:
     """Train a network.
 
     Args:
-        config: A resolved configuration.
+        config: A resolved configuration of one network.
         table: The training data, validation windows included.
         callbacks: Lightning callbacks, to watch the training.
+        validate: Whether to keep the last windows from training and to stop where they get no better. Without,
+            all is trained on, to the last epoch.
 
     Returns:
-        The network with the weights of its best epoch, on the CPU, and one entry per epoch:
+        The network with the weights of its best (or last) epoch, on the CPU, and one entry per epoch:
         `epoch, train_loss, val_loss, learning_rate`.
 
     Raises:
@@ -46,8 +53,9 @@ def train(
     recorder = _Recorder()
     with _quiet(), torch.random.fork_rng(), tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(training.seed)
-        data = WindowsDataModule(table, config)
-        module = ForecastModule(build_network(config), config, training.max_epochs * training.batches_per_epoch)
+        data = WindowsDataModule(table, config, validate)
+        network = build_network(config)
+        module = ForecastModule(network, config, training.max_epochs * training.batches_per_epoch)
         best = ModelCheckpoint(folder, monitor="val_loss", save_weights_only=True)
         trainer = pl.Trainer(
             max_epochs=training.max_epochs,
@@ -55,14 +63,15 @@ def train(
             devices=1,
             gradient_clip_val=training.gradient_clip,
             num_sanity_val_steps=0,
+            limit_val_batches=1.0 if validate else 0,
             logger=False,
+            enable_checkpointing=validate,
             enable_progress_bar=False,
             enable_model_summary=False,
             default_root_dir=folder,
             callbacks=[
-                EarlyStopping("val_loss", patience=training.patience),
+                *([EarlyStopping("val_loss", patience=training.patience), best] if validate else []),
                 *([WeightAveraging(training.weight_averaging)] if training.weight_averaging else []),
-                best,
                 _TimeLimit(),
                 recorder,
                 *callbacks,
@@ -70,15 +79,59 @@ def train(
         )
         with _interrupts():
             trainer.fit(module, data)
-        if not best.best_model_path or not all(isfinite(epoch["val_loss"]) for epoch in recorder.epochs):
+        losses = [loss for epoch in recorder.epochs for loss in epoch.values()]
+        if not recorder.epochs or not all(map(isfinite, losses)):
             raise TrainingError(
                 Problem(
                     "the loss became infinite or not a number", "lower training.learning_rate, or look for odd values"
                 )
             )
-        weights = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
-        module.load_state_dict(weights)
-    return module.network.cpu(), recorder.epochs
+        if validate:
+            weights = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
+            module.load_state_dict(weights)
+        if validate and isinstance(network.head, MeanHead):
+            network.head.learn_spread(_errors(module.cpu(), data))
+    return network.cpu().eval(), recorder.epochs
+
+
+def finish(network: Ensemble, config: ForecasterConfig, table: SeriesTable) -> None:
+    """Fit what belongs to the whole: the members' weights and the calibration, on the validation windows.
+
+    Args:
+        network: The trained members, changed in place.
+        config: The resolved configuration of all.
+        table: The data they were trained on.
+    """
+    fit_weights = config.combination == "weights" and len(network.members) > 1
+    if not (fit_weights or config.calibration):
+        return
+    longest = max(config.networks, key=lambda one: one.context_length or 0)
+    data = WindowsDataModule(table, longest)
+    batches = list(data.validation_batches())
+    with torch.inference_mode():
+        each = torch.cat([network.each(batch.context, batch.observed, batch.known) for batch in batches], dim=1)
+        actual = torch.cat([batch.target for batch in batches])
+        observed = torch.cat([batch.target_observed for batch in batches])
+        levels = torch.tensor(config.quantile_levels)
+        if fit_weights:
+            size = torch.from_numpy(seasonal_error(table, 1))[data.validation[0]].float()
+            unit = torch.where(size > 0, 1 / size, 0)
+            network.weights.copy_(select_weights(each, actual, observed, unit, levels))
+        if config.calibration:
+            network.factors.copy_(stretch_factors(network.combine(each), actual, observed, levels))
+
+
+def _errors(module: ForecastModule, data: WindowsDataModule) -> Tensor:
+    """Errors of the output on the validation windows `(N, H)`, NaN where nothing was observed."""
+    network = module.network.eval()
+    errors = []
+    with torch.inference_mode():
+        for batch in data.validation_batches():
+            output, frame = network.scaled(batch.context, batch.observed, batch.known)
+            counts = batch.target_observed & (frame.size > 0)
+            error = network.in_units_of_output(batch.target, frame) - output
+            errors.append(error.masked_fill(~counts, torch.nan))
+    return torch.cat(errors)
 
 
 class _Recorder(Callback):
@@ -92,8 +145,9 @@ class _Recorder(Callback):
 
 
 def epoch_metrics(trainer: pl.Trainer) -> dict[str, float]:
-    """What is known at an epoch's end: `epoch, train_loss, val_loss, learning_rate`."""
-    losses = {name: float(trainer.callback_metrics[name]) for name in ("train_loss", "val_loss")}
+    """What is known at an epoch's end: `epoch, train_loss, learning_rate`, and `val_loss` where one is measured."""
+    known = trainer.callback_metrics
+    losses: dict[str, float] = {name: float(known[name]) for name in ("train_loss", "val_loss") if name in known}
     return {"epoch": trainer.current_epoch, **losses, "learning_rate": trainer.optimizers[0].param_groups[0]["lr"]}
 
 

@@ -25,6 +25,7 @@ class Batch(NamedTuple):
         known: `(B, L+H, K)` features known for past and future.
         target: `(B, H)` values from the origin on, 0 where not observed.
         target_observed: `(B, H)` mask; steps beyond a series' end are not observed.
+        naive_error: `(B,)` what a naive forecast of the series errs by; NaN where that is not known.
     """
 
     context: Tensor
@@ -32,6 +33,7 @@ class Batch(NamedTuple):
     known: Tensor
     target: Tensor
     target_observed: Tensor
+    naive_error: Tensor
 
 
 class Windows:
@@ -43,6 +45,7 @@ class Windows:
         prediction_length: Steps H of future.
         calendar: The frequency whose calendar features the windows have, by default the table's own. They
             are 0 where the table is of another one (undated series).
+        naive_error: `(N,)` what a naive forecast of each series errs by, for losses in units of it.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Windows:
         context_length: int,
         prediction_length: int,
         calendar: Frequency | None = None,
+        naive_error: npt.NDArray[np.floating] | None = None,
     ) -> None:
         self.context_length = context_length
         self.prediction_length = prediction_length
@@ -63,6 +67,8 @@ class Windows:
         else:
             features, rows = _no_calendar(table, context_length, prediction_length, len(feature_names(calendar)))
         self._features, self._rows = torch.from_numpy(features), torch.from_numpy(rows)
+        naive_error = np.full(len(table), np.nan) if naive_error is None else naive_error
+        self._naive_error = torch.from_numpy(naive_error.astype(np.float32))
         self._steps = torch.arange(-context_length, prediction_length)
         # Every stretch of calendar rows as one row of an overlapping view: a window's is copied in one piece.
         rows_seen, size = len(self._steps), features.shape[1]
@@ -90,7 +96,8 @@ class Windows:
         known = self._stretches.index_select(0, steps[:, 0] + self._rows[series])
         known = known.view(*steps.shape, self._features.shape[1])
         past = self.context_length
-        return Batch(values[:, :past], observed[:, :past], known, values[:, past:], observed[:, past:])
+        error = self._naive_error[series]
+        return Batch(values[:, :past], observed[:, :past], known, values[:, past:], observed[:, past:], error)
 
     def latest(self, series: Tensor) -> Batch:
         """The windows whose origin is the end of each series."""

@@ -11,7 +11,7 @@ from forecast.networks.cnn import ConvolutionalEncoder
 from forecast.networks.feedforward import FeedforwardEncoder
 from forecast.networks.recurrent import RecurrentEncoder
 from forecast.networks.shortcut import seasonal_shortcut
-from forecast.outputs import QuantileHead
+from forecast.outputs import build_head
 from forecast.scaling import compress, expand, window_scale
 
 
@@ -31,8 +31,9 @@ class Network(nn.Module):
     """A window of history in, quantiles of the future out, both in the units of the data.
 
     The context is scaled, cut into patches (each its values, its mask and its known features), encoded
-    into one vector, and decoded at once for all steps ahead, together with what is known of them. The
-    result is added to the seasonal shortcut, so that an untrained network is seasonal naive.
+    into one vector, and decoded at once for all steps ahead, together with what is known of them and what
+    they were some seasons before (the shortcuts). The result is added to the first shortcut, so that an
+    untrained network is seasonal naive.
 
     Args:
         config: A resolved configuration: context, patch and shortcut lengths are set.
@@ -45,15 +46,14 @@ class Network(nn.Module):
         self.context_length = config.context_length or 0
         self.patch_length = network.patch_length or 1
         self.prediction_length = config.prediction_length
-        self.shortcut = network.shortcut or 0
+        self.shortcuts = network.shortcut or (0,)
         self.scaling, self.transform = network.scaling, network.transform
-        self.nonnegative = bool(config.nonnegative)
         num_patches = self.context_length // self.patch_length
         self.encoder = _encoder(network, num_patches, self.patch_length * (2 + known_size))
-        future = self.prediction_length * (1 + known_size)
+        future = self.prediction_length * (len(self.shortcuts) + known_size)
         decoder = nn.Linear(network.hidden_size + future, network.hidden_size)
         self.decoder = nn.Sequential(*activated(decoder, network.activation or "relu"))
-        self.head = QuantileHead(network.hidden_size, self.prediction_length, config.quantile_levels)
+        self.head = build_head(config, network.hidden_size)
 
     def forward(self, context: Tensor, observed: Tensor, known: Tensor) -> Tensor:
         """Forecast.
@@ -67,21 +67,21 @@ class Network(nn.Module):
             `(B, H, Q)` quantiles, never crossing.
         """
         output, frame = self.scaled(context, observed, known)
-        quantiles = expand(frame.base.unsqueeze(-1) + output * frame.size.unsqueeze(-1), self.transform)
-        if self.nonnegative:
-            positive = (context.masked_fill(~observed, 0) >= 0).all(1).view(-1, 1, 1)
-            quantiles = torch.where(positive, quantiles.clamp(min=0), quantiles)
-        return quantiles
+        quantiles = self.head.quantiles(output)
+        return expand(frame.base.unsqueeze(-1) + quantiles * frame.size.unsqueeze(-1), self.transform)
 
     def scaled(self, context: Tensor, observed: Tensor, known: Tensor) -> tuple[Tensor, Frame]:
-        """The same before it is put back into the units of the data: `(B, H, Q)` and its frame."""
+        """The head's output, in units of its frame, and the frame."""
         context = compress(context.masked_fill(~observed, 0), self.transform)
         scale = window_scale(context, observed, self.scaling)
-        base = seasonal_shortcut(context, observed, self.shortcut, self.prediction_length, scale.mean)
+        bases = [
+            seasonal_shortcut(context, observed, season, self.prediction_length, scale.mean)
+            for season in self.shortcuts
+        ]
         code = self.encoder(self._patches(scale.apply(context) * observed, observed, known))
-        future = torch.cat((scale.apply(base), known[:, self.context_length :].flatten(1)), dim=1)
+        future = torch.cat((*map(scale.apply, bases), known[:, self.context_length :].flatten(1)), dim=1)
         output: Tensor = self.head(self.decoder(torch.cat((code, future), dim=1)))
-        return output, Frame(base, scale.size)
+        return output, Frame(bases[0], scale.size)
 
     def in_units_of_output(self, target: Tensor, frame: Frame) -> Tensor:
         """What the output should have been: `(B, H)`. Where the frame has no size, nothing it says counts."""
