@@ -73,8 +73,8 @@ class ForecastModule(pl.LightningModule):
     def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The loss, and how many values it is the mean of. Windows without a scale have no say."""
         output, frame = self.network.scaled(batch.context, batch.observed, batch.known)
-        target = self.network.in_units_of_output(batch.target, frame)
         counts = batch.target_observed & (frame.size > 0)
+        target = self.network.in_units_of_output(batch.target, frame).masked_fill(~counts, 0)
         error = self.network.head.error(output, target, self._unit(batch, frame))
         number = counts.sum()
         return error.masked_fill(~counts, 0).sum() / number.clamp(min=1), number

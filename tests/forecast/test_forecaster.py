@@ -191,13 +191,13 @@ class TestTraining:
     def test_the_history_has_an_entry_per_epoch(self, model):
         assert [entry["epoch"] for entry in model.history] == [0, 1, 2]
         assert all(np.isfinite(list(entry.values())).all() for entry in model.history)
-        assert set(model.history[0]) == {"epoch", "train_loss", "val_loss", "learning_rate"}
+        assert set(model.history[0]) == {"member", "epoch", "train_loss", "val_loss", "learning_rate"}
         assert model.history[-1]["val_loss"] < model.history[0]["val_loss"]
 
     def test_settings_left_open_are_complete_afterwards(self, model):
         config = model.config
         assert (config.frequency, config.context_length, config.minimum_history) == ("h", 168, 24)
-        assert (config.network.patch_length, config.network.shortcut) == (24, 168)
+        assert (config.network.patch_length, config.network.shortcut) == (24, (168,))
         assert config.nonnegative is True
         assert Forecaster.from_config(config).config == config
 

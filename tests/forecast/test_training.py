@@ -36,7 +36,7 @@ def test_patience_ends_a_training_that_no_longer_improves(table):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_loss_that_is_no_number_is_an_error(table, monkeypatch, value):
-    monkeypatch.setattr("forecast.module.pinball_loss", lambda output, *_: output.sum() * value)
+    monkeypatch.setattr("forecast.outputs.pinball", lambda error, levels: error * value)
     with pytest.raises(TrainingError, match="the loss became infinite or not a number; lower"):
         Forecaster(SMALL, 24, 168, QUICK).fit(table)
 

@@ -6,20 +6,21 @@ from torch import nn
 
 from forecast.config import ForecasterConfig, NetworkConfig
 from forecast.networks import Network
+from forecast.networks.shortcut import seasonal_shortcut
+from forecast.scaling import window_scale
 
 KINDS = ["feedforward", "cnn", "rnn", "gru", "lstm"]
 CONTEXT, HORIZON, KNOWN = 48, 6, 4
 
 
-def make(kind="lstm", *, seed=0, levels=(0.1, 0.5, 0.9), nonnegative=False, **settings):
+def make(kind="lstm", *, seed=0, levels=(0.1, 0.5, 0.9), context=CONTEXT, **settings):
     torch.manual_seed(seed)
     network = NetworkConfig(**{"kind": kind, "hidden_size": 8, "patch_length": 24, "shortcut": 24, **settings})
     config = ForecasterConfig(
         prediction_length=HORIZON,
-        context_length=CONTEXT,
+        context_length=context,
         quantile_levels=levels,
         network=network,
-        nonnegative=nonnegative,
     )
     return Network(config, KNOWN).eval()
 
@@ -47,7 +48,7 @@ def test_every_network_forecasts_every_step_and_level(kind, patch_length, shortc
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("garbage", [float("nan"), float("inf"), 1e38, -1.0])
 def test_what_stands_under_the_mask_changes_nothing(kind, garbage):
-    network = make(kind, nonnegative=True)
+    network = make(kind)
     context, observed, known = make_batch()
     context = context.abs()
     expected = network(context, observed, known)
@@ -108,14 +109,25 @@ def test_a_shortcut_of_zero_starts_from_the_mean(scaling):
     torch.testing.assert_close(frame.base, mean.unsqueeze(1).expand(-1, HORIZON))
 
 
-def test_nonnegative_clamps_only_where_the_context_has_no_negative_value():
+@pytest.mark.parametrize("output", ["quantiles", "mean", "bins"])
+@pytest.mark.parametrize("scaling", ["standard", "mean-abs", "robust"])
+def test_an_untrained_network_is_near_the_first_of_its_shortcuts(output, scaling):
+    network = make(shortcut=[24, 48], output=output, scaling=scaling)
     context, observed, known = make_batch()
-    context = context.abs()
-    context[0, observed[0].nonzero()[0]] = -0.5
-    free, clamped = make()(context, observed, known), make(nonnegative=True)(context, observed, known)
-    assert (free < 0).any(dim=(1, 2)).all()
-    torch.testing.assert_close(clamped[0], free[0])
-    torch.testing.assert_close(clamped[1:], free[1:].clamp(min=0))
+    median = network(context, observed, known)[..., 1]
+    base = seasonal_shortcut(context * observed, observed, 24, HORIZON, torch.zeros(4, 1))
+    size = window_scale(context * observed, observed, scaling).size
+    assert ((median - base).abs() < 0.3 * size).all()
+
+
+def test_every_shortcut_is_read():
+    network = make(shortcut=[1, 24, 48]).double()
+    context, observed, known = make_batch()
+    context, known = context.double().requires_grad_(), known.double()
+    wanted = network.decoder[0].weight
+    network.scaled(context, torch.ones_like(observed), known)[0].sum().backward()
+    columns = wanted.grad[:, network.head.linear.in_features :]
+    assert (columns[:, : 3 * HORIZON].abs().sum(0) > 0).all()
 
 
 def test_the_recurrence_starts_orthogonal_with_open_forget_gates():
