@@ -1,4 +1,4 @@
-"""The command line: `forecast train | predict | serve | ui | demo`.
+"""The command line: `forecast train | predict | serve | ui | recipes | settings | demo`.
 
 Commands import what they need when they run, so that help and mistakes answer at once. A caller's mistake
 ends with exit code 2 and one message.
@@ -45,8 +45,12 @@ Overrides = Annotated[
 def train(
     data: Data,
     name: Annotated[str, typer.Option(help="Name of the registered model and of its experiment.")],
-    prediction_length: Annotated[int, typer.Option(help="Steps to forecast.")],
-    network: Annotated[str, typer.Option(help="feedforward, cnn, rnn, gru or lstm.")] = "lstm",
+    prediction_length: Annotated[int | None, typer.Option(help="Steps to forecast; many a recipe says.")] = None,
+    recipe: Annotated[str, typer.Option(help="A recipe's name (`forecast recipes`), or a .yaml file.")] = "auto",
+    network: Annotated[
+        str | None,
+        typer.Option(help="One network, feedforward, cnn, rnn, gru or lstm, in place of the recipe's ensemble."),
+    ] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Train no longer than this.")] = None,
     item_id: ItemId = None,
     timestamp: Timestamp = None,
@@ -55,13 +59,17 @@ def train(
     overrides: Overrides = None,
 ) -> None:
     """Train a model, judge it against naive forecasts, register it, and put it live if it is better."""
-    from pipelines.settings import TrainConfig, apply_overrides
+    from pipelines.recipes import load_recipe
+    from pipelines.settings import TrainConfig, apply_overrides, put
 
     columns = {"item_id": item_id, "timestamp": timestamp, "target": target, "freq": freq}
-    forecaster: dict[str, Any] = {"prediction_length": prediction_length, "network": {"kind": network}, "training": {}}
-    if max_minutes is not None:
-        forecaster["training"]["max_minutes"] = max_minutes
-    settings = {"name": name, "data": {"path": str(data), **columns}, "forecaster": forecaster}
+    settings = {"name": name, "data": {"path": str(data), **columns}, "recipe": recipe, **load_recipe(recipe)}
+    if network is not None:
+        put(settings, "network.kind", network)
+        put(settings, "members", [])
+    for key, value in (("prediction_length", prediction_length), ("training.max_minutes", max_minutes)):
+        if value is not None:
+            put(settings, key, value)
     config = TrainConfig.build(**apply_overrides(settings, overrides or []))
     table = _read(data, **columns)
     from pipelines import train as pipeline
@@ -138,6 +146,19 @@ def ui(
     console.print(f"open http://{host}:{port} in a browser; Ctrl-C ends it")
     words = ["server", "--backend-store-uri", tracking_uri(), "--host", host, "--port", str(port), "--workers", "1"]
     _become([sys.executable, "-m", "mlflow", *words], {})
+
+
+@app.command()
+def recipes(name: Annotated[str | None, typer.Argument(help="A recipe to show.")] = None) -> None:
+    """List the recipes, or show one."""
+    from pipelines.recipes import recipe_names, recipe_text
+
+    if name is not None:
+        console.print(recipe_text(name), markup=False, highlight=False, end="")
+        return
+    for known in recipe_names():
+        about = recipe_text(known).splitlines()[0].lstrip("# ")
+        console.print(f"[bold]{known}[/]  {escape(about)}", highlight=False)
 
 
 @app.command()

@@ -20,11 +20,14 @@ class TrainingProgress(Callback):
     Args:
         console: Where to.
         label: What is being trained.
+        networks: How many, one after the other.
     """
 
-    def __init__(self, console: Console, label: str) -> None:
+    def __init__(self, console: Console, label: str, networks: int = 1) -> None:
         self.console = console
         self.label = label
+        self.networks = networks
+        self._finished = 0
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -49,7 +52,7 @@ class TrainingProgress(Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         if not isinstance(pl_module, ForecastModule):
             return
-        done, now = pl_module.progress, time.monotonic()
+        done, now = (self._finished + pl_module.progress) / self.networks, time.monotonic()
         self._bar.update(self._task, completed=done)
         if not self.console.is_terminal and now - self._last > SECONDS_BETWEEN_LINES:
             self._last = now
@@ -58,5 +61,9 @@ class TrainingProgress(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         losses = epoch_metrics(trainer)
-        text = f"loss {losses['train_loss']:.4f}, validation {losses['val_loss']:.4f}"
-        self._bar.update(self._task, losses=text)
+        validation = f", validation {losses['val_loss']:.4f}" if "val_loss" in losses else ""
+        self._bar.update(self._task, losses=f"loss {losses['train_loss']:.4f}{validation}")
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._finished += 1
+        self._bar.update(self._task, completed=self._finished / self.networks)

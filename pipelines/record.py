@@ -15,7 +15,7 @@ import pandas as pd
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
-from forecast import Forecaster
+from forecast import Forecaster, ForecasterConfig
 from forecast.table import SeriesTable
 from forecast.training import epoch_metrics
 from pipelines.evaluation import METRIC, THIS, Scores, as_markdown, best_baseline
@@ -34,20 +34,34 @@ class RunMetrics(Callback):
     Args:
         client: MLflow's client.
         run_id: The run.
+        networks: How many are trained, one after the other; of several, each has curves with its number.
+        group: What the training losses are named by.
     """
 
-    def __init__(self, client: "MlflowClient", run_id: str) -> None:
+    def __init__(self, client: "MlflowClient", run_id: str, networks: int = 1, group: str = "train") -> None:
         self.client = client
         self.run_id = run_id
+        self.networks = networks
+        self.group = group
+        self._finished = 0
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         from mlflow.entities import Metric
 
         epoch = epoch_metrics(trainer)
-        names = {"train_loss": "train/loss", "val_loss": "validation/loss", "learning_rate": "train/learning_rate"}
+        names = {
+            "train_loss": f"{self.group}/loss",
+            "val_loss": "validation/loss",
+            "learning_rate": f"{self.group}/learning_rate",
+        }
+        number = f" {self._finished + 1:02d}" if self.networks > 1 else ""
         now, step = int(time.time() * 1000), int(epoch["epoch"])
+        metrics = [Metric(names[key] + number, epoch[key], now, step) for key in names if key in epoch]
         with registry_errors():
-            self.client.log_batch(self.run_id, metrics=[Metric(names[key], epoch[key], now, step) for key in names])
+            self.client.log_batch(self.run_id, metrics=metrics)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._finished += 1
 
 
 def describe(client: "MlflowClient", run_id: str, config: TrainConfig, table: SeriesTable) -> None:
@@ -56,7 +70,8 @@ def describe(client: "MlflowClient", run_id: str, config: TrainConfig, table: Se
 
     start, end = time_span(table)
     tags = {
-        "network": config.forecaster.network.kind,
+        "network": network_name(config.forecaster),
+        "recipe": config.recipe,
         "data": config.data.path,
         "data.sha256": data_digest(table),
         "data.start": start,
@@ -113,11 +128,18 @@ def log_result(
     mine, best_naive = leaderboard[THIS][METRIC], leaderboard[naive][METRIC]
     verdict = "better" if mine < best_naive else "not better"
     note = (
-        f"**{forecaster.config.network.kind}** for {config.name}, {forecaster.prediction_length} steps ahead: "
+        f"**{network_name(forecaster.config)}** for {config.name}, {forecaster.prediction_length} steps ahead: "
         f"MASE {mine:.3f}, {verdict} than {naive} ({best_naive:.3f}), over {windows} windows "
         f"of {config.data.path} kept from training."
     )
+    if config.evaluation.refit:
+        note += " The model logged here was then trained anew to the end of the series."
     client.set_tag(run_id, "mlflow.note.content", f"{note}\n\n{as_markdown(leaderboard)}\n")
+
+
+def network_name(config: ForecasterConfig) -> str:
+    """What a forecaster is made of, in a word or two: "lstm", "ensemble of 8"."""
+    return f"ensemble of {len(config.members)}" if config.members else config.network.kind
 
 
 def data_digest(table: SeriesTable) -> str:

@@ -1,4 +1,4 @@
-"""The settings of a training pipeline: one typed tree, filled from options and `--set key=value`."""
+"""The settings of a training pipeline: one typed tree, filled from a recipe, options and `--set key=value`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -28,6 +28,9 @@ class EvaluationConfig(Config):
     windows: Annotated[int, Ge(1)] | None = Field(
         None, description="windows at each series' end kept from training to judge by, by default about 100 in all"
     )
+    refit: bool = Field(
+        True, description="whether the judged model is trained anew to the series' end before it is registered"
+    )
 
 
 class TrainConfig(Config):
@@ -37,6 +40,7 @@ class TrainConfig(Config):
         description="name of the registered model and of its experiment", pattern=r"^[A-Za-z0-9][\w.\- ]*$"
     )
     data: DataConfig
+    recipe: str = Field("auto", description="name or path of the recipe the settings started from")
     forecaster: ForecasterConfig
     evaluation: EvaluationConfig = EvaluationConfig()
 
@@ -64,12 +68,17 @@ def apply_overrides(settings: dict[str, Any], overrides: Sequence[str]) -> dict[
             close = get_close_matches(key, names, 1, 0.5)
             hint = f"did you mean {close[0]!r}?" if close else "`forecast settings` lists them"
             raise ParameterError(Problem(f"there is no setting {key!r}", hint, field="set"))
-        *path, last = key.split(".") if key.startswith("evaluation.") else ["forecaster", *key.split(".")]
-        branch = settings
-        for step in path:
-            branch = branch.setdefault(step, {})
-        branch[last] = value
+        put(settings, key, value)
     return settings
+
+
+def put(settings: dict[str, Any], key: str, value: Any) -> None:
+    """Put one setting into the tree, by its path without "forecaster."."""
+    *path, last = key.split(".") if key.startswith("evaluation.") else ["forecaster", *key.split(".")]
+    branch = settings
+    for step in path:
+        branch = branch.setdefault(step, {})
+    branch[last] = value
 
 
 def setting_names() -> dict[str, str]:

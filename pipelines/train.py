@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from forecast import Forecaster
+from forecast import Forecaster, ForecasterConfig
 from forecast.auto import validation_windows
 from forecast.reference import CHAMPION
 from forecast.table import SeriesTable
 from pipelines.evaluation import CHAMPION_ROW, METRIC, THIS, Scores, best_baseline, comparable, evaluate, scores
 from pipelines.progress import TrainingProgress
-from pipelines.record import RunMetrics, describe, log_result
+from pipelines.record import RunMetrics, describe, log_result, network_name
 from pipelines.registry import champion, log_model, register, verify
 from pipelines.settings import TrainConfig
 from pipelines.tracking import connect, experiment_id, registry_errors
@@ -52,8 +52,9 @@ class Registration:
 def train(config: TrainConfig, table: SeriesTable, console: Console) -> TrainedRun:
     """Train and judge one model as one run of the experiment `config.name`.
 
-    The last windows of each series are kept from training and judged on. The run ends FINISHED, FAILED or,
-    when interrupted, KILLED.
+    The last windows of each series are kept from training and judged on; the model is then trained anew to
+    the end of the series, unless `config.evaluation.refit` is off. The run ends FINISHED, FAILED or, when
+    interrupted, KILLED.
 
     Args:
         config: The settings.
@@ -73,18 +74,19 @@ def train(config: TrainConfig, table: SeriesTable, console: Console) -> TrainedR
     client = connect()
     import mlflow
 
-    kind = config.forecaster.network.kind
+    kind, networks = network_name(config.forecaster), len(config.forecaster.networks)
     with registry_errors():
         experiment = experiment_id(client, config.name)
-        run = client.create_run(experiment, run_name=f"{kind} h{horizon} seed{config.forecaster.training.seed}")
+        seed = config.forecaster.training.seed
+        run = client.create_run(experiment, run_name=f"{kind} h{horizon} seed{seed}")
     run_id = str(run.info.run_id)
     status = "FAILED"
     try:
-        forecaster = Forecaster.from_config(config.forecaster)
+        forecaster = Forecaster.from_config(_with_time_for_both(config))
         with registry_errors():
             describe(client, run_id, config, table)
-        with TrainingProgress(console, f"training {kind}") as progress:
-            forecaster.fit(history, callbacks=[progress, RunMetrics(client, run_id)])
+        with TrainingProgress(console, f"training {kind}", networks) as progress:
+            forecaster.fit(history, callbacks=[progress, RunMetrics(client, run_id, networks)])
         console.print(f"judging {kind} on the last {windows} windows of {horizon} steps")
         models = {THIS: forecaster}
         live = champion(config.name)
@@ -92,6 +94,10 @@ def train(config: TrainConfig, table: SeriesTable, console: Console) -> TrainedR
             models[CHAMPION_ROW] = live.forecaster
         result = evaluate(models, table, horizon, windows)
         leaderboard = scores(result)
+        if config.evaluation.refit:
+            with TrainingProgress(console, f"training {kind} anew on everything", networks) as progress:
+                metrics = RunMetrics(client, run_id, networks, "refit")
+                forecaster = forecaster.refit(table, callbacks=[progress, metrics])
         console.print(f"logging {kind} and checking its golden forecast in a fresh process")
         with registry_errors():
             log_result(client, run_id, config, forecaster, leaderboard, len(result.series))
@@ -107,6 +113,20 @@ def train(config: TrainConfig, table: SeriesTable, console: Console) -> TrainedR
     finally:
         with registry_errors():
             client.set_terminated(run_id, status)
+
+
+def _with_time_for_both(config: TrainConfig) -> ForecasterConfig:
+    """The forecaster's settings, with half of the time for each of two trainings."""
+    minutes = config.forecaster.training.max_minutes
+    if not (config.evaluation.refit and minutes):
+        return config.forecaster
+    halves = {"max_minutes": minutes / 2}
+    members = tuple(
+        member.model_copy(update={"training": member.training.model_copy(update=halves)})
+        for member in config.forecaster.members
+    )
+    training = config.forecaster.training.model_copy(update=halves)
+    return config.forecaster.model_copy(update={"training": training, "members": members})
 
 
 def publish(name: str, run: TrainedRun) -> Registration:
