@@ -2,9 +2,10 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+BENCH := .venv-bench
 INSTALLED := .venv/.installed
 
-.PHONY: install demo test test-all lint format serve ui clean
+.PHONY: install demo test test-all lint format serve ui bench bench-data clean
 
 install: $(INSTALLED)
 
@@ -40,5 +41,20 @@ serve: install
 ui: install
 	$(BIN)/forecast ui
 
+# Leave the machine alone while it runs: it measures time.
+bench: bench-data install $(BENCH)/.installed
+	$(BIN)/python -m benchmarks.training --data '$(DATA)' --peer-python $(BENCH)/bin/python
+	$(BIN)/python -m benchmarks.report
+
+bench-data:
+	@test -n '$(DATA)' || { echo "say where the data are: make bench DATA=folder (see docs/benchmarks.md)"; exit 2; }
+
+# The peers live in an environment of their own: what they need is no part of the project.
+$(BENCH)/.installed: benchmarks/requirements.txt constraints.txt
+	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	@echo "installing the peers into $(BENCH) (a few minutes the first time)"
+	$(BENCH)/bin/python -m pip install --disable-pip-version-check --no-cache-dir --progress-bar off -c constraints.txt -r benchmarks/requirements.txt
+	@touch $(BENCH)/.installed
+
 clean:
-	rm -rf .venv .forecast
+	rm -rf .venv .venv-bench .forecast

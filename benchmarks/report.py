@@ -1,0 +1,167 @@
+"""Write the results into docs/benchmarks.md, and draw its picture.
+
+    python -m benchmarks.report
+
+In the page, what stands between `<!-- table: NAME -->` and `<!-- end -->` is made from benchmarks/results;
+all other text is written by hand. A table whose result is not there stays as it is.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+
+from benchmarks.pairs import Summary
+
+ROOT = Path(__file__).parents[1]
+RESULTS, PAGE, PICTURE = (
+    ROOT / "benchmarks/results",
+    ROOT / "docs/benchmarks.md",
+    ROOT / "docs/images/training_speed.png",
+)
+BLOCK = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def main() -> None:
+    PAGE.write_text(fill(PAGE.read_text(encoding="utf-8"), RESULTS), encoding="utf-8")
+    if (RESULTS / "race.json").is_file():
+        draw(_read(RESULTS / "race.json")["result"], PICTURE)
+
+
+def fill(page: str, results: Path) -> str:
+    """The page with its tables made anew.
+
+    Raises:
+        KeyError: The page names a table that nothing here makes.
+    """
+
+    def block(found: re.Match[str]) -> str:
+        head, name, _, tail = found.groups()
+        make, path = TABLES[name], results / f"{name}.json"
+        if not path.is_file():
+            return found[0]
+        content = _read(path)
+        return f"{head}{make(content['result'])}\n{_origin(content['machine'])}\n{tail}"
+
+    return BLOCK.sub(block, page)
+
+
+def loop(result: Summary) -> str:
+    rows = [(kind, *_rates(row), _ratio(row, 2)) for kind, row in result.items()]
+    return _table(("network", "fit, windows/s", "bare loop, windows/s", "fit / bare (lowest-highest)"), rows)
+
+
+def rates(result: Summary) -> str:
+    rows = [(kind, row["peer"], *_rates(row), _ratio(row, 1)) for kind, row in result.items()]
+    return _table(("ours", "theirs", "ours, windows/s", "theirs, windows/s", "ours / theirs (lowest-highest)"), rows)
+
+
+def series_count(result: list[Summary]) -> str:
+    rows = [
+        (
+            f"{row['series']:,.0f}",
+            f"{row['microseconds']:.0f}",
+            f"{row['setup_seconds']:.1f}",
+            f"{row['data_bytes'] / 1e6:,.1f}",
+            f"{row['peak_bytes'] / 1e6:,.1f}",
+            f"{row['peak_bytes'] / row['data_bytes']:.1f}",
+        )
+        for row in result
+    ]
+    return _table(("series", "µs per window", "s before the first step", "data, MB", "peak, MB", "peak / data"), rows)
+
+
+def race(result: Summary) -> str:
+    """For each peer: its best MASE, when it was there, and when each of ours was at least as good."""
+    curves = _curves(result)
+    ours = [name for name in curves if name.startswith("ours")]
+    rows = []
+    for name in curves:
+        if name in ours:
+            continue
+        goal = curves[name]["mase"].min()
+        seconds = _seconds_to(curves[name], goal)
+        reached = [_seconds_to(curves[mine], goal) for mine in ours]
+        rows.append((name, f"{goal:.3f}", f"{seconds:.0f}", *(_against(mine, seconds) for mine in reached)))
+    naive = f"\nSeasonal naive: MASE {result['seasonal_naive']:.3f}.\n"
+    return _table(("peer", "its best MASE", "its seconds", *(f"{name}, seconds" for name in ours)), rows) + naive
+
+
+TABLES: dict[str, Callable[[Any], str]] = {"loop": loop, "rates": rates, "series_count": series_count, "race": race}
+
+
+def draw(result: Summary, path: Path) -> None:
+    """MASE over seconds: the median of each length, and every run."""
+    mpl.use("agg")
+    from matplotlib import pyplot as plt  # after its backend is set
+
+    runs = pd.DataFrame(result["runs"])
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    for name, curve in _curves(result).items():
+        (line,) = axes.plot(curve["seconds"], curve["mase"], marker="o", label=name)
+        same = runs[runs["method"] == name]
+        axes.scatter(same["seconds"], same["mase"], s=8, alpha=0.4, color=line.get_color())
+    axes.axhline(result["seasonal_naive"], color="grey", linestyle="--", label="seasonal naive")
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlabel="seconds of training",
+        ylabel="MASE, last 48 hours of M4 hourly's training part",
+    )
+    axes.legend()
+    axes.grid(alpha=0.3, which="both")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def _curves(result: Summary) -> dict[str, pd.DataFrame]:
+    """By method the medians over seeds, one row a length; runs are listed from short to long for each seed."""
+    runs = pd.DataFrame(result["runs"])
+    runs["length"] = runs.groupby(["method", "seed"]).cumcount()
+    medians = runs.groupby(["method", "length"], sort=False)[["seconds", "mase"]].median()
+    return {str(name): curve.reset_index() for name, curve in medians.groupby(level="method", sort=False)}
+
+
+def _seconds_to(curve: pd.DataFrame, goal: float) -> float | None:
+    """Seconds of the shortest training that is at least that good."""
+    good = curve.loc[curve["mase"] <= goal, "seconds"]
+    return float(good.min()) if len(good) else None
+
+
+def _against(mine: float | None, theirs: float | None) -> str:
+    if mine is None or theirs is None:
+        return "not reached"
+    return f"{mine:.0f} ({theirs / mine:.1f} times faster)" if mine <= theirs else f"{mine:.0f} (slower)"
+
+
+def _rates(row: Summary) -> tuple[str, str]:
+    return f"{row['ours']:,.0f}", f"{row['theirs']:,.0f}"
+
+
+def _ratio(row: Summary, digits: int) -> str:
+    return f"**{row['ratio']:.{digits}f}** ({row['lowest']:.{digits}f}-{row['highest']:.{digits}f})"
+
+
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [header, ("---",) * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _origin(machine: Summary) -> str:
+    """The machine a result comes from, in a line."""
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    threads = f"{machine['threads']} {'thread' if machine['threads'] == 1 else 'threads'}"
+    return f"*{machine['cores']} {machine['processor']} cores, {threads}; Python {machine['python']}, {versions}*"
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()
