@@ -3,6 +3,7 @@
 from math import ceil
 
 import numpy as np
+import numpy.typing as npt
 
 from forecast.config import ForecasterConfig, MemberConfig
 from forecast.errors import DataError, Problem
@@ -11,6 +12,7 @@ from forecast.networks.cnn import layers_to_see
 from forecast.table import SeriesTable
 
 LONGEST_PATCH = 48
+LEAD_TIMES = 12  # looked at when naive forecasts are compared
 SHORTEST_HISTORY, LONGEST_MINIMUM = 4, 24
 
 
@@ -58,7 +60,7 @@ def _resolve_network(config: MemberConfig, horizon: int, table: SeriesTable) -> 
         context = ceil(max(min(wanted, typical - horizon), patch, needed) / patch) * patch
     shortcut = config.network.shortcut
     if shortcut is None:
-        shortcut = (_shortcut(table, [s for s in (1, *seasons) if s <= context], horizon),)
+        shortcut = _shortcut(table, [s for s in (1, *seasons) if s <= context], horizon)
     layers = config.network.num_layers or (layers_to_see(context // patch) if config.network.kind == "cnn" else 1)
     decided = {"patch_length": patch, "shortcut": shortcut, "num_layers": layers}
     network = config.network.model_copy(update=decided)
@@ -96,12 +98,23 @@ def _patch_length(short: int, context: int | None) -> int:
     return max(size for size in sizes if short % size == 0 and (context is None or context % size == 0))
 
 
-def _shortcut(table: SeriesTable, candidates: list[int], horizon: int) -> int:
-    """The season whose naive forecast errs least, over steps as far apart as the forecast reaches."""
-    errors = np.stack([seasonal_error(table, season * ceil(horizon / season)) for season in candidates])
+def _shortcut(table: SeriesTable, candidates: list[int], horizon: int) -> tuple[int, ...]:
+    """The seasons, that whose naive forecast errs least first; the last value only where that is best."""
+    errors = np.stack([_naive_error(table, season, horizon) for season in candidates])
     # Each series counts by how its own errors compare, whatever its size.
     known = np.isfinite(errors)
     total = np.where(known, errors, 0).sum(0)
     share = np.where(known, errors, 0) / np.where(total > 0, total / known.sum(0), 1)
     mean = np.where(known.any(1), share.sum(1) / known.sum(1).clip(min=1), np.inf)
-    return candidates[int(np.argmin(mean))]
+    best, *others = (candidates[place] for place in np.argsort(mean, kind="stable"))
+    return best, *(season for season in others if season > 1)
+
+
+def _naive_error(table: SeriesTable, season: int, horizon: int) -> npt.NDArray[np.floating]:
+    """What repeating the last season errs by, over all steps ahead (of a short season some of them): `(N,)`."""
+    lags = season * np.ceil(np.arange(1, horizon + 1) / season).astype(int)
+    some = lags[np.linspace(0, horizon - 1, min(horizon, LEAD_TIMES)).round().astype(int)]
+    distinct, counts = np.unique(some, return_counts=True)
+    errors = np.stack([seasonal_error(table, int(lag)) for lag in distinct])
+    mean: npt.NDArray[np.floating] = (errors * counts[:, None]).sum(0) / counts.sum()
+    return mean

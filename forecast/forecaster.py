@@ -1,6 +1,7 @@
 """The forecaster: fit, predict, save, load. The whole library in one object."""
 
 from collections.abc import Sequence
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -9,11 +10,12 @@ import numpy.typing as npt
 import torch
 
 from forecast.auto import check_frequency, resolve
-from forecast.config import ForecasterConfig, NetworkConfig, TrainingConfig
+from forecast.config import LONGEST_HORIZON, ForecasterConfig, NetworkConfig, TrainingConfig
 from forecast.errors import ModelNotFound, Problem
 from forecast.levels import level_weights
 from forecast.networks import Ensemble
 from forecast.predictor import SERIES_AT_ONCE, Data, Predictor, check_horizon
+from forecast.rolling import MOST_BLOCKS, roll
 from forecast.saved import build_ensemble, check_golden, golden_input, golden_table, load_model, save_model
 from forecast.series import read_series
 from forecast.table import SeriesTable
@@ -74,6 +76,10 @@ class Forecaster(Predictor):
     @property
     def prediction_length(self) -> int:  # type: ignore[override]
         return self.config.prediction_length
+
+    @property
+    def longest_horizon(self) -> int:  # type: ignore[override]
+        return min(MOST_BLOCKS * self.config.prediction_length, LONGEST_HORIZON)
 
     @property
     def context_length(self) -> int:  # type: ignore[override]
@@ -169,17 +175,18 @@ class Forecaster(Predictor):
         self, table: SeriesTable, prediction_length: int, quantile_levels: Sequence[float]
     ) -> npt.NDArray[np.float32]:
         network = self.network
-        check_horizon(prediction_length, self.prediction_length)
+        check_horizon(prediction_length, self.longest_horizon)
         weights = level_weights(self.config.quantile_levels, quantile_levels)
         check_frequency(self.config, table)
         self.check_usable(table)
+        blocks = ceil(prediction_length / self.prediction_length)
         history = table.keep_last(self.context_length)
-        windows = Windows(history, self.context_length, self.prediction_length, self.config.calendar_frequency)
+        windows = Windows(history, self.context_length, blocks * self.prediction_length, self.config.calendar_frequency)
+        levels = torch.tensor(self.config.quantile_levels)
         out = torch.empty(len(table), prediction_length, weights.shape[1])
         with torch.inference_mode():
             for series in torch.split(torch.arange(len(table)), SERIES_AT_ONCE):
-                batch = windows.latest(series)
-                quantiles = network(batch.context, batch.observed, batch.known)
+                quantiles = roll(network, windows.latest(series), blocks, levels)
                 out[series] = (quantiles[:, :prediction_length].double() @ weights).float()
         return out.numpy()
 

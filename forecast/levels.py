@@ -30,19 +30,23 @@ def level_weights(trained: Sequence[float], asked: Sequence[float]) -> Tensor:
     check_levels(asked, trained[0], trained[-1])
     knots = torch.tensor(trained, dtype=torch.float64)
     wanted = torch.tensor(asked, dtype=torch.float64)
-    edges = torch.cat(
-        (torch.zeros(1, dtype=torch.float64), (knots[1:] + knots[:-1]) / 2, torch.ones(1, dtype=torch.float64))
-    )
     right = torch.searchsorted(knots, wanted)
     left = (right - 1).clamp(min=0)
     z, z_wanted = torch.special.ndtri(knots), torch.special.ndtri(wanted)
     share = torch.where(right > 0, (z_wanted - z[left]) / (z[right] - z[left]), 1)
     columns = torch.arange(len(wanted)) + 1
     weights = torch.zeros(len(knots), 1 + len(wanted), dtype=torch.float64)
-    weights[:, 0] = torch.diff(edges)
+    weights[:, 0] = level_shares(trained)
     weights[left, columns] = 1 - share
     weights[right, columns] += share
     return weights
+
+
+def level_shares(levels: Sequence[float]) -> Tensor:
+    """How much of a distribution each of Q ascending levels stands for: `(Q,)` in double precision, 1 in all."""
+    knots = torch.tensor(levels, dtype=torch.float64)
+    edges = torch.cat((knots.new_zeros(1), (knots[1:] + knots[:-1]) / 2, knots.new_ones(1)))
+    return torch.diff(edges)
 
 
 def check_levels(levels: Sequence[float], lowest: float = 0.0, highest: float = 1.0) -> None:

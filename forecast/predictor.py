@@ -1,5 +1,6 @@
 """What every model can do, neural or not: forecast a table of series."""
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from numbers import Integral
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from forecast.config import LONGEST_HORIZON
-from forecast.errors import DataError, ParameterError, Problem
+from forecast.errors import DataError, DataWarning, ParameterError, Problem
 from forecast.series import PROBLEMS_TOLD, read_series
 from forecast.table import SeriesTable
 
@@ -25,12 +26,14 @@ class Predictor(ABC):
     """A model that forecasts series it may never have seen.
 
     Attributes:
-        prediction_length: Steps forecast when not told otherwise.
+        prediction_length: Steps forecast when not told otherwise: for a network those it was trained for.
+        longest_horizon: Steps forecast at the most.
         context_length: Steps of history looked at.
         minimum_history: Steps of history a series must have.
     """
 
     prediction_length: int
+    longest_horizon: int = LONGEST_HORIZON
     context_length: int
     minimum_history: int
 
@@ -73,7 +76,20 @@ class Predictor(ABC):
         """
         table = series if isinstance(series, SeriesTable) else read_series(series)
         horizon = self.prediction_length if prediction_length is None else prediction_length
-        return forecast_frame(table, self.forecast(table, horizon, quantile_levels), quantile_levels)
+        forecast = self.forecast(table, horizon, quantile_levels)
+        caution = self.caution(horizon)
+        if caution is not None:
+            warnings.warn(caution, DataWarning, stacklevel=2)
+        return forecast_frame(table, forecast, quantile_levels)
+
+    def caution(self, prediction_length: int) -> str | None:
+        """What a reader of a forecast this long should know."""
+        if self.longest_horizon == LONGEST_HORIZON or prediction_length <= self.prediction_length:
+            return None
+        return (
+            f"{prediction_length} steps are forecast by a model trained for {self.prediction_length}: from step "
+            f"{self.prediction_length + 1} on it goes on from its own forecasts, and errors add up"
+        )
 
     def usable(self, table: SeriesTable) -> npt.NDArray[np.bool_]:
         """`(N,)` which series have history enough, with at least one value in the model's context."""

@@ -43,6 +43,7 @@ def write_answer(
         if not np.isfinite(forecast).all():
             raise FloatingPointError(f"model {model} gave a forecast that is not finite")
         numbers = _short(forecast.transpose(0, 2, 1)).tolist()  # (N, 1 + R, H)
+        caution = model.forecaster.caution(forecast.shape[1])
         times = _times(part.table, forecast.shape[1])
         for series, place in enumerate(part.places):
             mean, *quantiles = numbers[series]
@@ -51,7 +52,7 @@ def write_answer(
                 **times[series],
                 "mean": mean,
                 "quantiles": dict(zip(names, quantiles, strict=True)),
-                "warnings": part.table.warnings(series),
+                "warnings": [*part.table.warnings(series), *([caution] if caution else [])],
             }
     version = {"name": model.name, "version": model.version, "run_id": model.run_id}
     return to_json({"model": version, "predictions": [predictions[place] for place in sorted(predictions)]})

@@ -83,9 +83,9 @@ def _read(body: bytes, models: Models) -> _Order:
     parameters = request.parameters
     try:
         model = models.get(parameters.model)
-        longest = model.forecaster.prediction_length
-        horizon = longest if parameters.prediction_length is None else parameters.prediction_length
-        check_horizon(horizon, longest)
+        trained = model.forecaster.prediction_length
+        horizon = trained if parameters.prediction_length is None else parameters.prediction_length
+        check_horizon(horizon, model.forecaster.longest_horizon)
         numbers = len(request.inputs) * horizon * (1 + len(parameters.quantile_levels))
         if numbers > LIMITS.forecast_values:
             detail = f"the answer would hold {numbers} numbers, {LIMITS.forecast_values} are given"

@@ -95,6 +95,7 @@ def _card(model: ServedModel) -> ModelCard:
         frequency=config.frequency or "step",
         context_length=model.forecaster.context_length,
         prediction_length=config.prediction_length,
+        longest_horizon=model.forecaster.longest_horizon,
         minimum_history=model.forecaster.minimum_history,
         quantile_levels=QuantileRange(
             lowest=config.quantile_levels[0], highest=config.quantile_levels[-1], default=list(DEFAULT_LEVELS)

@@ -53,7 +53,9 @@ class Parameters(Strict):
         None, description="The model's name; the one that is loaded when left out."
     )
     prediction_length: int | None = Field(
-        None, description="Steps to forecast, from 1 to the number the model was trained for, which is the default."
+        None,
+        description="Steps to forecast, by default as many as the model was trained for; beyond them it goes on from "
+        "its own forecasts, with a warning, up to its longest horizon.",
     )
     freq: Annotated[str, Field(max_length=32)] | None = Field(
         None,
@@ -119,7 +121,8 @@ class ModelCard(ModelVersion):
     network: str = Field(description="The network's encoder: feedforward, cnn, rnn, gru or lstm.")
     frequency: str = Field(description="The frequency of the series it was trained on, pandas' alias.")
     context_length: int = Field(description="Steps of history it reads; what is sent beyond them is not looked at.")
-    prediction_length: int = Field(description="Steps it forecasts at the most, and by default.")
+    prediction_length: int = Field(description="Steps it was trained to forecast: as many as it does by default.")
+    longest_horizon: int = Field(description="Steps it forecasts at the most.")
     minimum_history: int = Field(description="Values a series must have at the least.")
     quantile_levels: QuantileRange
     limits: Limits

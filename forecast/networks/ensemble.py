@@ -37,10 +37,11 @@ class Ensemble(nn.Module):
         super().__init__()
         self._members = nn.ModuleList(members)
         self.combination, self.nonnegative = combination, nonnegative
+        self.prediction_length = members[0].prediction_length
         self.context_length = max(member.context_length for member in members)
         self.middle = list(levels).index(0.5)
         self.register_buffer("weights", torch.full((len(members),), 1 / len(members)))
-        self.register_buffer("factors", torch.ones(members[0].prediction_length, len(levels)))
+        self.register_buffer("factors", torch.ones(self.prediction_length, len(levels)))
 
     def forward(self, context: Tensor, observed: Tensor, known: Tensor) -> Tensor:
         """Forecast.

@@ -99,9 +99,9 @@ def test_bad_data_is_one_message(name: str, tmp_path: Path, hourly: pd.DataFrame
 
 
 OPTIONS: dict[str, tuple[list[str], list[str]]] = {
-    "a horizon of 0": (["--prediction-length", "0"], ["prediction_length=0", "1 to 24"]),
-    "a horizon of -1": (["--prediction-length", "-1"], ["prediction_length=-1", "1 to 24"]),
-    "a horizon of 10^9": (["--prediction-length", "1000000000"], ["prediction_length=1000000000", "1 to 24"]),
+    "a horizon of 0": (["--prediction-length", "0"], ["prediction_length=0", "1 to 192"]),
+    "a horizon of -1": (["--prediction-length", "-1"], ["prediction_length=-1", "1 to 192"]),
+    "a horizon of 10^9": (["--prediction-length", "1000000000"], ["prediction_length=1000000000", "1 to 192"]),
     "a level of 0": (["--quantile-levels", "0,0.5"], ["0.0", "not between 0 and 1"]),
     "a level of 1": (["--quantile-levels", "1"], ["1.0", "not between 0 and 1"]),
     "a level of 2": (["--quantile-levels", "2"], ["2.0", "not between 0 and 1"]),

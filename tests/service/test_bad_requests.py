@@ -164,7 +164,7 @@ def test_both_hint_and_names_of_what_is_there(client: httpx.Client) -> None:
     assert document["detail"] == "'bad' has 2 values; this model needs at least 24"
     assert document["errors"][0]["hint"] == "send more history"
     document = problem(client.post("/v1/forecast", json=asking(prediction_length=0)))
-    assert document["errors"][0]["hint"].startswith("ask for 1 to 24 steps")
+    assert document["errors"][0]["hint"].startswith("ask for 1 to 192 steps")
 
 
 def test_many_errors_are_cut(client: httpx.Client) -> None:
