@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from forecast.forecaster import Forecaster
     from forecast.lr_range import learning_rate_range_test
     from forecast.series import read_series
+    from forecast.statistical import AutoETS, AutoTheta
     from forecast.table import SeriesTable
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AutoETS",
+    "AutoTheta",
     "Forecaster",
     "ForecasterConfig",
     "NetworkConfig",
@@ -29,6 +32,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AutoETS": "statistical",
+    "AutoTheta": "statistical",
     "Forecaster": "forecaster",
     "ForecasterConfig": "config",
     "NetworkConfig": "config",

@@ -1,7 +1,8 @@
 """Rolling-origin evaluation: what would the forecasts have been, and how far off."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,9 @@ from forecast import metrics
 from forecast.errors import DataError, ParameterError, Problem
 from forecast.predictor import DEFAULT_LEVELS, Predictor, check_horizon
 from forecast.table import SeriesTable
+
+Fit = Callable[[SeriesTable], Predictor]
+"""Trains a model on a table: `lambda table: Forecaster.from_config(config).fit(table)`."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +46,38 @@ class Backtest:
 
     def metrics(self, model: str) -> dict[str, float]:
         """Means over windows: `mase, rmsse, smape, wql, coverage80`. The median is the point forecast."""
-        forecast = self.forecasts[model]
-        median, quantiles = self._level(forecast, 0.5), forecast[..., 1:]
-        lower, upper = self._level(forecast, 0.1), self._level(forecast, 0.9)
+        lower, upper = self._level(model, 0.1), self._level(model, 0.9)
         return {
-            "mase": _mean(metrics.mase(self.actual, self.observed, median, self.scale)),
-            "rmsse": _mean(metrics.rmsse(self.actual, self.observed, median, self.deviation)),
-            "smape": _mean(metrics.smape(self.actual, self.observed, median)),
-            "wql": metrics.wql(self.actual, self.observed, quantiles, self.levels),
+            **{name: _mean(values) for name, values in self._by_window(model).items()},
+            "wql": metrics.wql(self.actual, self.observed, self._quantiles(model), self.levels),
             "coverage80": metrics.coverage(self.actual, self.observed, lower, upper),
         }
+
+    def per_series(self, model: str) -> pd.DataFrame:
+        """The metrics of each series by itself, over its windows: a row by `item_id`, for those that have any."""
+        means = pd.DataFrame(self._by_window(model)).groupby(self.series).mean()
+        sums = pd.DataFrame({name: part.sum(1) for name, part in self._parts(model).items()}).groupby(self.series).sum()
+        return _with_shares(means, sums).set_axis(pd.Index(self.table.item_ids[means.index], name="item_id"))
+
+    def per_lead_time(self, model: str) -> pd.DataFrame:
+        """The metrics of each step of the horizon by itself, over windows: a row by `lead_time`, from 1 on.
+
+        RMSSE is the root of the mean square over windows here, so that large errors keep their weight.
+        """
+        horizon = self.actual.shape[1]
+        # Each step is a window of one step.
+        actual, observed = self.actual.reshape(-1, 1), self.observed.reshape(-1, 1)
+        median = self._level(model, 0.5).reshape(-1, 1)
+        steps = {
+            "mase": metrics.mase(actual, observed, median, self.scale.repeat(horizon)),
+            "rmsse": metrics.rmsse(actual, observed, median, self.deviation.repeat(horizon)) ** 2,
+            "smape": metrics.smape(actual, observed, median),
+        }
+        lead_times = pd.RangeIndex(1, horizon + 1, name="lead_time")
+        means = pd.DataFrame({name: pd.DataFrame(step.reshape(-1, horizon)).mean() for name, step in steps.items()})
+        means["rmsse"] **= 0.5
+        sums = pd.DataFrame({name: part.sum(0) for name, part in self._parts(model).items()})
+        return _with_shares(means, sums).set_axis(lead_times)
 
     def leaderboard(self) -> pd.DataFrame:
         """The metrics of all models, the best MASE first."""
@@ -76,38 +102,66 @@ class Backtest:
         names = ["mean", *map(str, self.levels)]
         return pd.DataFrame({**columns, **{name: flat[:, k] for k, name in enumerate(names)}})
 
-    def _level(self, forecast: npt.NDArray[np.float32], level: float) -> npt.NDArray[np.float32]:
-        return forecast[..., 1 + self.levels.index(level)]
+    def _quantiles(self, model: str) -> npt.NDArray[np.float32]:
+        return self.forecasts[model][..., 1:]
+
+    def _level(self, model: str, level: float) -> npt.NDArray[np.float32]:
+        return self._quantiles(model)[..., self.levels.index(level)]
+
+    def _by_window(self, model: str) -> dict[str, npt.NDArray[np.floating]]:
+        """The metrics that have a value for each window, `(M,)`."""
+        median = self._level(model, 0.5)
+        return {
+            "mase": metrics.mase(self.actual, self.observed, median, self.scale),
+            "rmsse": metrics.rmsse(self.actual, self.observed, median, self.deviation),
+            "smape": metrics.smape(self.actual, self.observed, median),
+        }
+
+    def _parts(self, model: str) -> dict[str, npt.NDArray[Any]]:
+        """What WQL and coverage are shares of, `(M, H)` each, to be summed over any windows and steps."""
+        lower, upper = self._level(model, 0.1), self._level(model, 0.9)
+        return {
+            "loss": metrics.quantile_loss(self.actual, self.observed, self._quantiles(model), self.levels),
+            "size": np.abs(np.where(self.observed, self.actual, 0).astype(np.float64)),
+            "inside": (self.actual >= lower) & (self.actual <= upper) & self.observed,
+            "observed": self.observed,
+        }
 
 
 def backtest(
-    models: Mapping[str, Predictor],
+    models: Mapping[str, Predictor | Fit],
     table: SeriesTable,
     *,
     prediction_length: int,
     windows: int = 1,
+    step: int | None = None,
+    refit: bool = False,
     season: int | None = None,
     quantile_levels: Sequence[float] = DEFAULT_LEVELS,
 ) -> Backtest:
     """Forecast the last windows of every series with each model, knowing only what came before.
 
-    Models are not trained here: one that saw these windows in training is judged too kindly.
+    A model is used as it is: one that saw these windows in training is judged too kindly. A function
+    that trains a model is given what was known before the first window, or with `refit` what was known
+    before each window in turn. What was known ends the same number of steps before each series' own end.
 
     Args:
-        models: By name.
+        models: By name, models or functions that train one on a table.
         table: The series; a window is left out where one of the models has too little history for it.
-        prediction_length: Steps H of a window; windows follow each other without overlap.
+        prediction_length: Steps H of a window.
         windows: How many, the last one at the series' end.
+        step: Steps from one window to the next, by default H: no overlap.
+        refit: Whether to train anew before every window.
         season: Steps of the season that MASE is scaled by, by default the frequency's short one.
         quantile_levels: Levels, 0.1, 0.5 and 0.9 among them.
 
     Raises:
-        DataError: No series is long enough for any window ("series-too-short").
-        ParameterError: The horizon, the number of windows or the levels are out of range.
+        DataError: No series is long enough for any window ("series-too-short"), or for training.
+        ParameterError: The horizon, the number of windows, their distance or the levels are out of range.
     """
     check_horizon(prediction_length)
     levels = tuple(quantile_levels)
-    for name, count in (("windows", windows), ("season", season)):
+    for name, count in (("windows", windows), ("step", step), ("season", season)):
         if count is not None and count < 1:
             raise ParameterError(Problem(f"{name}={count} is not positive", "ask for 1 or more", field=name))
     if not {0.1, 0.5, 0.9} <= set(levels):
@@ -118,38 +172,32 @@ def backtest(
         raise ParameterError(problem)
     seasons = table.frequency.season_lengths
     lag = (seasons[0] if seasons else 1) if season is None else season
+    ends = prediction_length + np.arange(windows)[::-1] * (step or prediction_length)
+    ready: Mapping[str, Predictor] = {}
     parts: list[tuple[npt.NDArray[np.int64], SeriesTable]] = []
-    for window in range(windows, 0, -1):
-        kept = np.flatnonzero(table.lengths > window * prediction_length)
-        history = table.select(kept).drop_last(window * prediction_length)
-        usable = np.logical_and.reduce([model.usable(history) for model in models.values()])
+    forecasts: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in models}
+    for end in ends[ends < table.lengths.max()].tolist():
+        history = table.drop_last(end)
+        if refit or not ready:
+            ready = {name: model if isinstance(model, Predictor) else model(history) for name, model in models.items()}
+        usable = np.logical_and.reduce([model.usable(history) for model in ready.values()])
         if usable.any():
-            parts.append((kept[usable], history.select(usable)))
+            history = history.select(usable)
+            parts.append((np.flatnonzero(table.lengths > end)[usable], history))
+            for name, model in ready.items():
+                forecasts[name].append(model.forecast(history, prediction_length, levels))
     if not parts:
-        needed = prediction_length + max(model.minimum_history for model in models.values())
-        raise DataError(
-            "series-too-short",
-            Problem(
-                f"no series is long enough to backtest: the longest has {int(table.lengths.max())} steps, "
-                f"{needed} are needed",
-                "send more history or forecast fewer steps",
-                field="target",
-            ),
-        )
+        raise _too_short(table, prediction_length, [*models.values(), *ready.values()])
     series = np.concatenate([index for index, _ in parts])
     origins = np.concatenate([history.lengths for _, history in parts])
     position = (table.offsets[series] + origins)[:, None] + np.arange(prediction_length)
-    observed = table.observed[position]
     return Backtest(
         table=table,
         series=series,
         origins=origins,
         actual=table.values[position],
-        observed=observed,
-        forecasts={
-            name: np.concatenate([model.forecast(history, prediction_length, levels) for _, history in parts])
-            for name, model in models.items()
-        },
+        observed=table.observed[position],
+        forecasts={name: np.concatenate(answers) for name, answers in forecasts.items()},
         levels=levels,
         season=lag,
         scale=np.concatenate([metrics.seasonal_error(history, lag) for _, history in parts]),
@@ -157,5 +205,20 @@ def backtest(
     )
 
 
+def _too_short(table: SeriesTable, prediction_length: int, models: Sequence[Predictor | Fit]) -> DataError:
+    minimum = max((model.minimum_history for model in models if isinstance(model, Predictor)), default=1)
+    detail = (
+        f"no series is long enough to backtest: the longest has {int(table.lengths.max())} steps, "
+        f"{prediction_length + minimum} are needed"
+    )
+    return DataError("series-too-short", Problem(detail, "send more history or forecast fewer steps", field="target"))
+
+
 def _mean(values: npt.NDArray[np.floating]) -> float:
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
+def _with_shares(means: pd.DataFrame, sums: pd.DataFrame) -> pd.DataFrame:
+    """The means, and WQL and coverage from the sums of their parts; missing where there is nothing to share."""
+    size = sums["size"].where(sums["size"] > 0)
+    return means.assign(wql=sums["loss"] / size, coverage80=sums["inside"] / sums["observed"])

@@ -26,14 +26,16 @@ class SeasonalNaive(Predictor):
     Args:
         season_length: Steps in a season.
         prediction_length: Steps forecast when not told otherwise.
+        seasons_read: How far back a value is looked for where the last season misses it.
     """
 
-    def __init__(self, season_length: int, prediction_length: int = 1) -> None:
-        if season_length < 1:
-            raise ParameterError(Problem(f"season_length={season_length} is not positive", field="season_length"))
+    def __init__(self, season_length: int, prediction_length: int = 1, seasons_read: int = SEASONS_READ) -> None:
+        for name, count in (("season_length", season_length), ("seasons_read", seasons_read)):
+            if count < 1:
+                raise ParameterError(Problem(f"{name}={count} is not positive", field=name))
         self.season_length = season_length
         self.prediction_length = prediction_length
-        self.context_length = SEASONS_READ * season_length
+        self.context_length = seasons_read * season_length
         self.minimum_history = 1
 
     def __repr__(self) -> str:

@@ -70,8 +70,8 @@ def smape(actual: Floats, observed: Mask, forecast: Floats) -> Floats:
     return _mean(200 * error / np.where(size == 0, 1, size), observed)
 
 
-def wql(actual: Floats, observed: Mask, quantiles: Floats, levels: Sequence[float]) -> float:
-    """Weighted quantile loss over all series: `2 sum(pinball) / sum |y|`, the mean over levels.
+def quantile_loss(actual: Floats, observed: Mask, quantiles: Floats, levels: Sequence[float]) -> Floats:
+    """Twice the pinball loss, the mean over levels, `(N, H)`: the absolute error at the median; 0 where not observed.
 
     Args:
         actual: `(N, H)`.
@@ -81,9 +81,15 @@ def wql(actual: Floats, observed: Mask, quantiles: Floats, levels: Sequence[floa
     """
     error = np.where(observed[..., None], _difference(actual[..., None], quantiles), 0)
     tau = np.asarray(levels)
-    loss = 2 * np.maximum(tau * error, (tau - 1) * error).sum((0, 1))
+    loss: Floats = 2 * np.maximum(tau * error, (tau - 1) * error).mean(-1)
+    return loss
+
+
+def wql(actual: Floats, observed: Mask, quantiles: Floats, levels: Sequence[float]) -> float:
+    """Weighted quantile loss over all series: the sum of `quantile_loss` over that of |y|."""
+    loss = quantile_loss(actual, observed, quantiles, levels).sum()
     size = np.abs(np.where(observed, actual, 0).astype(np.float64)).sum()
-    return float((loss / size).mean()) if size > 0 else float("nan")
+    return float(loss / size) if size > 0 else float("nan")
 
 
 def coverage(actual: Floats, observed: Mask, lower: Floats, upper: Floats) -> float:

@@ -26,6 +26,13 @@ def test_a_missing_value_falls_back_to_the_season_before_and_then_to_the_mean():
     assert SeasonalNaive(3).predict(steps([1, np.nan, 3, 4, np.nan, 6]), 3, [0.5])["0.5"].tolist() == [4, 3.5, 6]
 
 
+@pytest.mark.filterwarnings("ignore::forecast.errors.DataWarning")
+def test_a_value_is_looked_for_as_many_seasons_back_as_told():
+    table = steps([1, 2, 3, np.nan, 5, np.nan])
+    assert SeasonalNaive(2, seasons_read=2).predict(table, 2, [0.5])["0.5"].tolist() == [5, 4]
+    assert SeasonalNaive(2, seasons_read=3).predict(table, 2, [0.5])["0.5"].tolist() == [5, 2]
+
+
 def test_intervals_are_normal_and_widen_by_the_root_of_the_seasons_ahead():
     values = [1, 2, 3, 5, 5, 9]
     deviation = math.sqrt((4**2 + 3**2 + 6**2) / 3)
@@ -62,6 +69,8 @@ def test_levels_and_seasons_out_of_range():
         SeasonalNaive(1).predict(steps([1, 2]), 1, [1])
     with pytest.raises(ParameterError, match="season_length=0 is not positive"):
         SeasonalNaive(0)
+    with pytest.raises(ParameterError, match="seasons_read=0 is not positive"):
+        SeasonalNaive(1, seasons_read=0)
 
 
 @pytest.mark.filterwarnings("ignore::forecast.errors.DataWarning")

@@ -22,8 +22,8 @@ def test_public_names_exist_and_are_sorted():
         f"import forecast, forecast.pyfunc; forecast.Forecaster.load({str(TINY)!r})",
     ],
 )
-def test_forecasting_needs_neither_lightning_nor_mlflow(code):
-    check = "import sys; print(sorted({'pytorch_lightning', 'mlflow', 'fastapi'} & set(sys.modules)))"
+def test_forecasting_needs_neither_lightning_nor_mlflow_nor_statsforecast(code):
+    check = "import sys; print(sorted({'pytorch_lightning', 'mlflow', 'fastapi', 'statsforecast'} & set(sys.modules)))"
     environment = {**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
     command = [sys.executable, "-c", f"{code}\n{check}"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
