@@ -60,7 +60,7 @@ def _resolve_network(config: MemberConfig, horizon: int, table: SeriesTable) -> 
         context = ceil(max(min(wanted, typical - horizon), patch, needed) / patch) * patch
     shortcut = config.network.shortcut
     if shortcut is None:
-        shortcut = _shortcut(table, [s for s in (1, *seasons) if s <= context], horizon)
+        shortcut = _shortcuts(table, [s for s in (1, *seasons) if s <= context], context, horizon)
     layers = config.network.num_layers or (layers_to_see(context // patch) if config.network.kind == "cnn" else 1)
     decided = {"patch_length": patch, "shortcut": shortcut, "num_layers": layers}
     network = config.network.model_copy(update=decided)
@@ -98,8 +98,8 @@ def _patch_length(short: int, context: int | None) -> int:
     return max(size for size in sizes if short % size == 0 and (context is None or context % size == 0))
 
 
-def _shortcut(table: SeriesTable, candidates: list[int], horizon: int) -> tuple[int, ...]:
-    """The seasons, that whose naive forecast errs least first; the last value only where that is best."""
+def _shortcuts(table: SeriesTable, candidates: list[int], context: int, horizon: int) -> tuple[int, ...]:
+    """The seasons and twice each, that whose naive forecast errs least first; the last value only where it is best."""
     errors = np.stack([_naive_error(table, season, horizon) for season in candidates])
     # Each series counts by how its own errors compare, whatever its size.
     known = np.isfinite(errors)
@@ -107,7 +107,9 @@ def _shortcut(table: SeriesTable, candidates: list[int], horizon: int) -> tuple[
     share = np.where(known, errors, 0) / np.where(total > 0, total / known.sum(0), 1)
     mean = np.where(known.any(1), share.sum(1) / known.sum(1).clip(min=1), np.inf)
     best, *others = (candidates[place] for place in np.argsort(mean, kind="stable"))
-    return best, *(season for season in others if season > 1)
+    seasons = sorted(season for season in candidates if season > 1)
+    twice = [2 * season for season in seasons if 2 * season <= context]
+    return tuple(dict.fromkeys((best, *(season for season in (*others, *twice) if season > 1))))
 
 
 def _naive_error(table: SeriesTable, season: int, horizon: int) -> npt.NDArray[np.floating]:

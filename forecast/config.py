@@ -78,8 +78,8 @@ class NetworkConfig(Config):
     shortcut: Shortcuts | None = Field(
         None,
         description="what the network's output is added to: the values so many steps (a season) before, last (the "
-        "last value) or none (the window's mean); of several, [24, 168], the first, the others are shown to the "
-        "network; by default the season that alone forecasts best",
+        "last value) or none (the window's mean); of several, [168, 24, 48], a mean whose weights the network gives, "
+        "at first mostly the first; by default all seasons and twice those, that which alone forecasts best first",
     )
     output: Literal["quantiles", "mean", "bins"] = Field(
         "quantiles",

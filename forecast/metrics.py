@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from forecast.table import SeriesTable, stretch_sums
+from forecast.table import PIECE, SeriesTable, stretch_sums
 
 Floats = npt.NDArray[np.floating]
 Mask = npt.NDArray[np.bool_]
@@ -38,13 +38,19 @@ def seasonal_deviation(table: SeriesTable, lag: int) -> Floats:
 def _lagged(table: SeriesTable, lag: int, power: int) -> tuple[Floats, Floats]:
     """Sums of |y_t - y_{t-lag}|^power and the number of observed pairs, by series."""
     lengths = np.maximum(table.lengths - lag, 0)
-    pairs = table.observed[lag:] & table.observed[:-lag]
-    distance = table.values[lag:].astype(np.float64)
-    distance -= table.values[:-lag]
-    np.abs(distance, out=distance)
-    distance **= power
-    distance[~pairs] = 0
-    return stretch_sums(distance, table.offsets, lengths), stretch_sums(pairs, table.offsets, lengths)
+    total, count = np.zeros(len(table)), np.zeros(len(table))
+    for start in range(0, len(table.values) - lag, PIECE):
+        early = slice(start, min(start + PIECE, len(table.values) - lag))
+        late = slice(early.start + lag, early.stop + lag)
+        distance = table.values[late].astype(np.float64)
+        distance -= table.values[early]
+        np.abs(distance, out=distance)
+        distance **= power
+        pairs = table.observed[late] & table.observed[early]
+        distance[~pairs] = 0
+        total += stretch_sums(distance, table.offsets - start, lengths)
+        count += stretch_sums(pairs, table.offsets - start, lengths)
+    return total, count
 
 
 def mase(actual: Floats, observed: Mask, forecast: Floats, scale: Floats) -> Floats:

@@ -10,6 +10,8 @@ import pandas as pd
 
 from forecast.calendar import Frequency, Ints, Times
 
+PIECE = 1 << 20  # values of a flat array worked on at once
+
 
 @dataclass(frozen=True)
 class SeriesTable:
@@ -147,18 +149,24 @@ class SeriesTable:
 def stretch_sums(values: npt.NDArray[Any], begin: Ints, lengths: Ints) -> npt.NDArray[np.float64]:
     """Sums over stretches of a flat array, each by itself: one huge value does not drown the others' sums.
 
+    Works through the array piece by piece: sums in double precision would else need several times its memory.
+
     Args:
         values: `(P,)`.
-        begin: `(N,)` where each stretch begins.
+        begin: `(N,)` where each stretch begins; what lies outside the array is not counted.
         lengths: `(N,)` its length, 0 or more.
 
     Returns:
         `(N,)` sums, 0 for an empty stretch.
     """
-    some = lengths > 0
-    # reduceat works from each index to the next: every other stretch is ours. The zero lets the last one close.
-    bounds = np.stack((begin[some], begin[some] + lengths[some]), axis=1).ravel()
     sums = np.zeros(len(begin))
-    if len(bounds):
-        sums[some] = np.add.reduceat(np.append(values, values.dtype.type(0)), bounds, dtype=np.float64)[::2]
+    for start in range(0, len(values), PIECE):
+        piece = values[start : start + PIECE]
+        low, high = (np.clip(bound - start, 0, len(piece)) for bound in (begin, begin + lengths))
+        some = high > low
+        # reduceat works from each index to the next: every other stretch is ours. The zero lets the last one close.
+        bounds = np.stack((low[some], high[some]), axis=1).ravel()
+        if len(bounds):
+            closed = np.append(piece, piece.dtype.type(0))
+            sums[some] += np.add.reduceat(closed, bounds, dtype=np.float64)[::2]
     return sums

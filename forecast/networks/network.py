@@ -14,6 +14,8 @@ from forecast.networks.shortcut import seasonal_shortcut
 from forecast.outputs import build_head
 from forecast.scaling import compress, expand, window_scale
 
+FIRST_SHARE = 1.0  # logarithm of how much more an untrained network gives to the first shortcut than to others
+
 
 class Frame(NamedTuple):
     """What a network's output is measured from: `forecast = expand(base + size * output)`.
@@ -32,8 +34,8 @@ class Network(nn.Module):
 
     The context is scaled, cut into patches (each its values, its mask and its known features), encoded
     into one vector, and decoded at once for all steps ahead, together with what is known of them and what
-    they were some seasons before (the shortcuts). The result is added to the first shortcut, so that an
-    untrained network is seasonal naive.
+    they were some seasons before (the shortcuts). The result is added to a mean of the shortcuts, whose
+    weights the network gives, so that an untrained network is about as good as seasonal naive.
 
     Args:
         config: A resolved configuration: context, patch and shortcut lengths are set.
@@ -53,6 +55,11 @@ class Network(nn.Module):
         future = self.prediction_length * (len(self.shortcuts) + known_size)
         decoder = nn.Linear(network.hidden_size + future, network.hidden_size)
         self.decoder = nn.Sequential(*activated(decoder, network.activation or "relu"))
+        self.mixing = nn.Linear(network.hidden_size, self.prediction_length * len(self.shortcuts))
+        with torch.no_grad():
+            self.mixing.weight.zero_()
+            first = FIRST_SHARE * (torch.arange(len(self.shortcuts)) == 0)
+            self.mixing.bias.copy_(first.repeat(self.prediction_length))
         self.head = build_head(config, network.hidden_size)
 
     def forward(self, context: Tensor, observed: Tensor, known: Tensor) -> Tensor:
@@ -80,8 +87,11 @@ class Network(nn.Module):
         ]
         code = self.encoder(self._patches(scale.apply(context) * observed, observed, known))
         future = torch.cat((*map(scale.apply, bases), known[:, self.context_length :].flatten(1)), dim=1)
-        output: Tensor = self.head(self.decoder(torch.cat((code, future), dim=1)))
-        return output, Frame(bases[0], scale.size)
+        hidden = self.decoder(torch.cat((code, future), dim=1))
+        shares = self.mixing(hidden).view(len(hidden), self.prediction_length, -1).softmax(-1)
+        base = (torch.stack(bases, dim=-1) * shares).sum(-1)
+        output: Tensor = self.head(hidden)
+        return output, Frame(base, scale.size)
 
     def in_units_of_output(self, target: Tensor, frame: Frame) -> Tensor:
         """What the output should have been: `(B, H)`. Where the frame has no size, nothing it says counts."""

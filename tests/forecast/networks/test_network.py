@@ -6,6 +6,7 @@ from torch import nn
 
 from forecast.config import ForecasterConfig, NetworkConfig
 from forecast.networks import Network
+from forecast.networks.network import FIRST_SHARE
 from forecast.networks.shortcut import seasonal_shortcut
 from forecast.scaling import window_scale
 
@@ -111,13 +112,35 @@ def test_a_shortcut_of_zero_starts_from_the_mean(scaling):
 
 @pytest.mark.parametrize("output", ["quantiles", "mean", "bins"])
 @pytest.mark.parametrize("scaling", ["standard", "mean-abs", "robust"])
-def test_an_untrained_network_is_near_the_first_of_its_shortcuts(output, scaling):
+def test_an_untrained_network_is_near_the_mean_of_its_shortcuts(output, scaling):
     network = make(shortcut=[24, 48], output=output, scaling=scaling)
     context, observed, known = make_batch()
     median = network(context, observed, known)[..., 1]
-    base = seasonal_shortcut(context * observed, observed, 24, HORIZON, torch.zeros(4, 1))
+    day, two_days = (
+        seasonal_shortcut(context * observed, observed, season, HORIZON, torch.zeros(4, 1)) for season in (24, 48)
+    )
     size = window_scale(context * observed, observed, scaling).size
-    assert ((median - base).abs() < 0.3 * size).all()
+    share = torch.sigmoid(torch.tensor(FIRST_SHARE))
+    assert ((median - torch.lerp(two_days, day, share)).abs() < 0.3 * size).all()
+
+
+def test_the_weights_of_the_shortcuts_are_learnt():
+    """Where today is as two days ago and not as yesterday, that is what the network comes to go by."""
+    network = make("feedforward", shortcut=[24, 48], dropout=0).train()
+    optimizer = torch.optim.Adam(network.parameters(), 0.01)
+    generator = torch.Generator().manual_seed(0)
+    observed, known = torch.ones(256, CONTEXT, dtype=torch.bool), torch.zeros(256, CONTEXT + HORIZON, KNOWN)
+    for _ in range(150):
+        context = torch.randn(256, CONTEXT, generator=generator)
+        output, frame = network.scaled(context, observed, known)
+        target = network.in_units_of_output(context[:, :HORIZON], frame)
+        optimizer.zero_grad()
+        network.head.error(output, target, torch.ones_like(target)).mean().backward()
+        optimizer.step()
+    _, frame = network.scaled(context, observed, known)
+    assert (frame.base - context[:, :HORIZON]).abs().mean() < 0.5 * (
+        context[:, 24 : 24 + HORIZON] - context[:, :HORIZON]
+    ).abs().mean()
 
 
 def test_every_shortcut_is_read():
