@@ -1,6 +1,7 @@
 """The forecaster: fit, predict, save, load. The whole library in one object."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from forecast.auto import check_frequency, resolve
+from forecast.auto import check_frequency, resolve, validation_windows
 from forecast.config import LONGEST_HORIZON, ForecasterConfig, NetworkConfig, TrainingConfig
 from forecast.errors import ModelNotFound, Problem
 from forecast.levels import level_weights
@@ -67,6 +68,7 @@ class Forecaster(Predictor):
         )
         self.history: list[dict[str, float]] = []
         self._network: Ensemble | None = None
+        self._kept = 0
 
     @classmethod
     def from_config(cls, config: ForecasterConfig) -> Self:
@@ -128,19 +130,22 @@ class Forecaster(Predictor):
         config = resolve(self.config, table)
         trained = [train(one, table, callbacks) for one in config.networks]
         network = build_ensemble(config, [member for member, _ in trained])
-        finish(network, config, table)
+        self._kept = validation_windows(config, table)
+        finish(network, config, table, self._kept)
         self.history = [{"member": k, **epoch} for k, (_, epochs) in enumerate(trained) for epoch in epochs]
         self.config, self._network = config, network.eval()
         return self
 
-    def refit(self, series: Data, callbacks: "Sequence[Callback]" = ()) -> Self:
+    def refit(self, series: Data, held_back: int = 0, callbacks: "Sequence[Callback]" = ()) -> Self:
         """Train the same networks anew, to the very end of the series and as long as was best in `fit`.
 
-        For the model that goes live: the latest values, which `fit` kept for validation, are learnt from too.
-        There is nothing left to validate on; weights of members and calibration stay those of `fit`.
+        For the model that goes live: the latest values, which were kept for validation and judgement, are
+        learnt from too. Before that the networks of `fit`, which know none of them, tell by these windows how
+        members are weighed and how far quantiles must be moved.
 
         Args:
-            series: As in `fit`, with whatever was held back from it.
+            series: As in `fit`, with what was held back from it.
+            held_back: Windows at each series' end that `fit` was not given.
             callbacks: Lightning callbacks, to watch the training.
 
         Returns:
@@ -151,12 +156,13 @@ class Forecaster(Predictor):
             DataError: The series cannot be used.
             TrainingError: The loss became infinite or not a number.
         """
-        from forecast.training import train
+        from forecast.training import finish, train
 
-        fitted = self.network
+        fitted = deepcopy(self.network)
         if not self.history:
             raise ModelNotFound(Problem("this forecaster was loaded, not trained", "call fit(series) before refit"))
         table = series if isinstance(series, SeriesTable) else read_series(series)
+        finish(fitted, self.config, table, self._kept + held_back)
         members = []
         for k, (one, old) in enumerate(zip(self.config.networks, fitted.members, strict=True)):
             epochs = [epoch for epoch in self.history if epoch["member"] == k]

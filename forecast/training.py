@@ -94,19 +94,21 @@ def train(
     return network.cpu().eval(), recorder.epochs
 
 
-def finish(network: Ensemble, config: ForecasterConfig, table: SeriesTable) -> None:
-    """Fit what belongs to the whole: the members' weights and the calibration, on the validation windows.
+def finish(network: Ensemble, config: ForecasterConfig, table: SeriesTable, windows: int) -> None:
+    """Fit what belongs to the whole: the members' weights and the calibration, on windows that none was trained on.
 
     Args:
         network: The trained members, changed in place.
         config: The resolved configuration of all.
-        table: The data they were trained on.
+        table: The series.
+        windows: How many at each series' end were kept from training.
     """
     fit_weights = config.combination == "weights" and len(network.members) > 1
     if not (fit_weights or config.calibration):
         return
     longest = max(config.networks, key=lambda one: one.context_length or 0)
-    data = WindowsDataModule(table, longest)
+    kept = longest.training.model_copy(update={"validation_windows": windows})
+    data = WindowsDataModule(table, longest.model_copy(update={"training": kept}))
     batches = list(data.validation_batches())
     with torch.inference_mode():
         each = torch.cat([network.each(batch.context, batch.observed, batch.known) for batch in batches], dim=1)

@@ -97,7 +97,7 @@ def train(config: TrainConfig, table: SeriesTable, console: Console) -> TrainedR
         if config.evaluation.refit:
             with TrainingProgress(console, f"training {kind} anew on everything", networks) as progress:
                 metrics = RunMetrics(client, run_id, networks, "refit")
-                forecaster = forecaster.refit(table, callbacks=[progress, metrics])
+                forecaster = forecaster.refit(table, windows, callbacks=[progress, metrics])
         console.print(f"logging {kind} and checking its golden forecast in a fresh process")
         with registry_errors():
             log_result(client, run_id, config, forecaster, leaderboard, len(result.series))

@@ -197,7 +197,7 @@ class TestTraining:
     def test_settings_left_open_are_complete_afterwards(self, model):
         config = model.config
         assert (config.frequency, config.context_length, config.minimum_history) == ("h", 168, 24)
-        assert (config.network.patch_length, config.network.shortcut) == (24, (168, 24))
+        assert (config.network.patch_length, config.network.shortcut) == (24, (168, 24, 48))
         assert config.nonnegative is True
         assert Forecaster.from_config(config).config == config
 
@@ -208,7 +208,7 @@ class TestTraining:
     def test_a_learned_pattern_beats_seasonal_naive(self):
         frame = pd.concat([hours(wave(600, seed, 100 + 10 * seed), item_id=str(seed)) for seed in range(8)])
         table = read_series(frame)
-        training = TrainingConfig(batch_size=64, max_epochs=6, batches_per_epoch=25, learning_rate=2e-2)
+        training = TrainingConfig(batch_size=64, max_epochs=12, batches_per_epoch=25, learning_rate=1e-2)
         model = Forecaster(NetworkConfig(kind="lstm", hidden_size=32, dropout=0), 24, 96, training).fit(
             table.drop_last(48)
         )
