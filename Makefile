@@ -44,6 +44,7 @@ ui: install
 # Leave the machine alone while it runs: it measures time.
 bench: bench-data install $(BENCH)/.installed
 	$(BIN)/python -m benchmarks.training --data '$(DATA)' --peer-python $(BENCH)/bin/python
+	$(BIN)/python -m benchmarks.accuracy --data '$(DATA)'
 	$(BIN)/python -m benchmarks.report
 
 bench-data:
