@@ -31,11 +31,18 @@ class ForecastModule(pl.LightningModule):
         self.training_config = config.training
         self.total_steps = total_steps
         self._started = time.monotonic()
+        self._losses: list[Tensor] = []
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         loss = self.training_loss(batch)
-        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        self._losses.append(loss.detach())
         return loss
+
+    def on_train_batch_end(self, *_: object) -> None:
+        # Once an epoch: to log every step would cost as much as cutting its windows.
+        if self.trainer.is_last_batch or self.trainer.should_stop:
+            self.log("train_loss", torch.stack(self._losses).mean(), on_step=False, on_epoch=True)
+            self._losses.clear()
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         loss, weight = self._loss(batch)

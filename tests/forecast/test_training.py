@@ -26,6 +26,7 @@ def test_a_time_limit_stops_training_in_time_with_a_good_model(table):
     assert len(model.history) == 1
     assert model.history[0]["learning_rate"] < 0.05 * training.learning_rate  # annealed all the same
     assert model.history[0]["val_loss"] < 0.9  # of a standard deviation
+    assert model.history[0]["train_loss"] < 1
 
 
 def test_patience_ends_a_training_that_no_longer_improves(table):
