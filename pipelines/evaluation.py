@@ -23,7 +23,7 @@ HEADINGS = ("model", "MASE", "RMSSE", "sMAPE %", "WQL", "coverage of 80 %")
 
 def baselines(table: SeriesTable, prediction_length: int) -> dict[str, Predictor]:
     """Naive forecasts: the last value, and the last of each season that the series hold twice."""
-    seasons = [season for season in table.frequency.season_lengths if season * 2 <= table.lengths.max()] or [1]
+    seasons = [1, *(season for season in table.frequency.season_lengths if season * 2 <= table.lengths.max())]
     return {
         "naive" if season == 1 else f"seasonal naive {season}": SeasonalNaive(season, prediction_length)
         for season in seasons
