@@ -62,7 +62,8 @@ def _resolve_network(config: MemberConfig, horizon: int, table: SeriesTable) -> 
     if shortcut is None:
         shortcut = _shortcuts(table, [s for s in (1, *seasons) if s <= context], context, horizon)
     layers = config.network.num_layers or (layers_to_see(context // patch) if config.network.kind == "cnn" else 1)
-    decided = {"patch_length": patch, "shortcut": shortcut, "num_layers": layers}
+    transform = config.network.transform or ("log" if table.is_nonnegative() else "none")
+    decided = {"patch_length": patch, "shortcut": shortcut, "num_layers": layers, "transform": transform}
     network = config.network.model_copy(update=decided)
     return MemberConfig.build(context_length=context, network=network, training=config.training)
 

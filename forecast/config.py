@@ -72,8 +72,10 @@ class NetworkConfig(Config):
         description="what each window is scaled by: standard (mean and deviation), mean-abs (mean absolute value) or "
         "robust (median and quartiles)",
     )
-    transform: Literal["none", "log"] = Field(
-        "none", description="none, or log for long tails: series are compressed before scaling, forecasts put back"
+    transform: Literal["none", "log"] | None = Field(
+        None,
+        description="none, or log for long tails: series are compressed before scaling, forecasts put back; by default "
+        "log where no value is negative",
     )
     shortcut: Shortcuts | None = Field(
         None,

@@ -158,7 +158,7 @@ def check_golden(golden: dict[str, Any], answer: Callable[[SeriesTable], npt.NDA
 
 def _check_resolved(config: ForecasterConfig) -> None:
     """Refuse settings left open, which only training data could fill in."""
-    decided = ("context_length", "network.num_layers", "network.patch_length", "network.shortcut")
+    decided = ("context_length", *(f"network.{one}" for one in ("num_layers", "patch_length", "shortcut", "transform")))
     settings = {name: getattr(config, name) for name in ("frequency", "minimum_history")}
     for number, one in enumerate(config.networks):
         own = {**dict(one), **{f"network.{name}": value for name, value in one.network}}

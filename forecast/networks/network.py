@@ -49,7 +49,7 @@ class Network(nn.Module):
         self.patch_length = network.patch_length or 1
         self.prediction_length = config.prediction_length
         self.shortcuts = network.shortcut or (0,)
-        self.scaling, self.transform = network.scaling, network.transform
+        self.scaling, self.transform = network.scaling, network.transform or "none"
         num_patches = self.context_length // self.patch_length
         self.encoder = _encoder(network, num_patches, self.patch_length * (2 + known_size))
         future = self.prediction_length * (len(self.shortcuts) + known_size)
