@@ -69,6 +69,8 @@ class DataError(ForecastError, ValueError):
         "bad-item-id": "Bad item id",
         "bad-timestamp": "Bad timestamp",
         "bad-target": "Target is not a number",
+        "bad-covariate": "Covariate cannot be used",
+        "missing-covariate": "Covariate missing",
         "infinite-value": "Infinite value",
         "value-too-large": "Value too large",
         "all-missing": "All values missing",

@@ -16,9 +16,10 @@ import pandas as pd
 
 from forecast import SeriesTable
 from forecast.calendar import Frequency, Times
-from forecast.columns import Columns, parse_times
+from forecast.columns import Columns
 from forecast.errors import DataError, Problem
 from forecast.series import lay_out
+from forecast.values import parse_times
 from service.schema import ForecastRequest, SeriesInput
 from service.schema_errors import TIME_HINT
 
