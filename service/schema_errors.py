@@ -13,6 +13,7 @@ TIME_HINT = "write times as 2024-01-31T13:00, with an offset such as +01:00 or Z
 WORDS = {  # by pydantic's type of error: what is wrong, and what to do
     "missing": ("is missing", "add the field"),
     "model_type": ("should be an object", None),
+    "dict_type": ("should be an object", None),
     "list_type": ("should be a list", None),
     "string_type": ("should be text", None),
     "int_type": ("should be a whole number", None),
