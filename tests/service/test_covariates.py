@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecast import Forecaster
+from forecast import CovariatesConfig, Forecaster, TrainingConfig
 from service.app import create_app
 from service.models import Models, ServedModel
 from service.schema import ForecastResponse
@@ -237,6 +239,29 @@ def test_a_model_without_covariates_names_the_field(tiny: Forecaster) -> None:
     [error] = response.json()["errors"]
     assert error["pointer"] == "/inputs/0/static_covariates"
     assert error["hint"] == "leave it out: this model takes no static_covariates"
+
+
+def test_the_documented_request_is_answered() -> None:
+    days = np.arange(200)
+    frame = pd.DataFrame(
+        {
+            "timestamp": pd.date_range("2023-01-01", periods=200),
+            "target": 400 + 50 * (days % 7 > 4) + days % 3,
+            "temperature": 20 + days % 5,
+            "holiday": np.where(days % 30 == 0, "New Year", None),
+            "visitors": days % 11,
+            "region": "coast",
+        }
+    )
+    covariates = CovariatesConfig(known=("temperature", "holiday"), past=("visitors",), static=("region",))
+    quick = TrainingConfig(max_epochs=1, batches_per_epoch=2)
+    models = Models()
+    models.add(ServedModel("demand", Forecaster("gru", 3, training=quick, covariates=covariates).fit(frame)))
+    text = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    [body] = re.findall(r"^```http\nPOST /v1/forecast\n.*?\n\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    response = ask(create_app(models), "POST", "/v1/forecast", json.loads(body))
+    assert response.status_code == 200, response.text
+    assert response.json()["predictions"][0]["timestamps"] == ["2024-01-09", "2024-01-10", "2024-01-11"]
 
 
 value = st.none() | st.booleans() | st.floats(-1e37, 1e37) | st.text(max_size=3)
