@@ -18,7 +18,6 @@ from forecast.values import parse_numbers, parse_times
 SYNONYMS = {"item_id": "unique_id", "timestamp": "ds", "target": "y"}
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")  # in a CSV file's target and covariates
 READERS = {".parquet": "Parquet", ".pq": "Parquet", ".csv": "CSV"}
-LARGEST = 1e37  # so that a few times a value stays within float32
 
 
 @dataclass(frozen=True)

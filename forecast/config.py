@@ -171,6 +171,8 @@ class CovariatesConfig(Config):
                 raise ValueError(f"the covariate {name!r} is named twice in covariates.known, past and static")
             if name in ("item_id", "timestamp", "target"):
                 raise ValueError(f"the column {name!r} cannot be a covariate: it is part of every series")
+            if name in self.scales and name in self.categories:
+                raise ValueError(f"the covariate {name!r} is in covariates.scales and in covariates.categories")
         return self
 
     @property

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from forecast.config import CovariatesConfig
-from forecast.covariates import PROBLEMS_TOLD, Covariates, require
-from forecast.errors import DataError, Problem
+from forecast.covariates import Covariates, require
+from forecast.errors import PROBLEMS_TOLD, DataError, Problem
 from forecast.table import SeriesTable
 
 FARTHEST = 10.0  # standard deviations from the mean

@@ -14,11 +14,8 @@ import pandas as pd
 
 from forecast.calendar import Ints
 from forecast.config import CovariatesConfig
-from forecast.errors import DataError, Problem
-from forecast.values import is_text, parse_categories, parse_numbers
-
-LARGEST = 1e37  # as for targets
-PROBLEMS_TOLD = 100  # to programs; people are shown the first few
+from forecast.errors import PROBLEMS_TOLD, DataError, Problem
+from forecast.values import LARGEST, is_text, parse_categories, parse_numbers
 
 Floats = npt.NDArray[np.float32]
 

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-PROBLEMS_SHOWN = 5
+PROBLEMS_SHOWN, PROBLEMS_TOLD = 5, 100  # of an error: to people, and to programs
 _CREDENTIALS = re.compile(r"//[^/\s]*@")
 
 

@@ -11,8 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from forecast.config import LONGEST_HORIZON, CovariatesConfig
-from forecast.covariates import PROBLEMS_TOLD
-from forecast.errors import DataError, DataWarning, ParameterError, Problem
+from forecast.errors import PROBLEMS_TOLD, DataError, DataWarning, ParameterError, Problem
 from forecast.future import read_future
 from forecast.series import read_series
 from forecast.table import SeriesTable

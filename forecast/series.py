@@ -20,11 +20,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from forecast.calendar import DAY, HOUR, Frequency, Ints, Irregularity, Times, infer_frequency
-from forecast.columns import LARGEST, Columns, Names, read_columns
+from forecast.columns import Columns, Names, read_columns
 from forecast.config import CovariatesConfig
-from forecast.covariates import PROBLEMS_TOLD, CovariateNames
-from forecast.errors import DataError, DataWarning, Problem
+from forecast.covariates import CovariateNames
+from forecast.errors import PROBLEMS_TOLD, DataError, DataWarning, Problem
 from forecast.table import SeriesTable
+from forecast.values import LARGEST
 
 SPARSEST = 100  # steps of the grid for each value that is there
 EARLIEST, LATEST = np.datetime64("0001-01-02"), np.datetime64("9000-01-01")

@@ -9,9 +9,9 @@ import pandas as pd
 
 from forecast import CovariatesConfig
 from forecast.covariate_lists import CovariateLists, Value, columns_of, with_future
-from forecast.covariates import LARGEST, CovariateColumns
+from forecast.covariates import CovariateColumns
 from forecast.table import SeriesTable
-from forecast.values import NUMERIC
+from forecast.values import LARGEST, NUMERIC
 from service.problems import ERRORS_SHOWN, ProblemError, ProblemItem, pointer
 from service.schema import ForecastRequest, SeriesInput
 

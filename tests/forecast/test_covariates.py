@@ -133,6 +133,7 @@ class TestRefusals:
             ({"known": ("a", "b"), "static": ("a",)}, "the covariate 'a' is named twice"),
             ({"past": ("a", "a")}, "the covariate 'a' is named twice"),
             ({"known": ("target",)}, "the column 'target' cannot be a covariate"),
+            ({"past": ("a",), "scales": {"a": (0, 1)}, "categories": {"a": ("x",)}}, "'a' is in covariates.scales and"),
             ({"static": ("item_id",)}, "the column 'item_id' cannot be a covariate"),
         ],
     )
