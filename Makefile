@@ -45,6 +45,7 @@ ui: install
 bench: bench-data install $(BENCH)/.installed
 	$(BIN)/python -m benchmarks.training --data '$(DATA)' --peer-python $(BENCH)/bin/python
 	$(BIN)/python -m benchmarks.accuracy --data '$(DATA)'
+	$(BIN)/python -m benchmarks.covariates --data '$(DATA)'
 	$(BIN)/python -m benchmarks.report
 
 bench-data:

@@ -102,6 +102,16 @@ def accuracy(result: Summary) -> str:
     return "\n".join(parts)
 
 
+def covariates(result: Summary) -> str:
+    """The errors of both, and by how much they differ."""
+    rows = [
+        (name, f"{sum(run['mae']) / len(run['mae']):.0f}", ", ".join(f"{error:.0f}" for error in run["mae"]))
+        for name, run in (("with", result["with"]), ("without", result["without"]))
+    ]
+    summary = f"\nWith them the error is {result['lower_by']:.0%} lower.\n"
+    return _table(("temperature and holidays", "MAE, MW", "of each seed"), rows) + summary
+
+
 def _figures(row: Summary) -> tuple[str, ...]:
     forms = {"smape": ".2f", "mase": ".3f", "owa": ".3f", "wql": ".3f", "coverage80": ".0%"}
     minutes = f"{row['seconds'] / 60:.1f}" if "seconds" in row else ""
@@ -110,6 +120,7 @@ def _figures(row: Summary) -> tuple[str, ...]:
 
 TABLES: dict[str, Callable[[Any], str]] = {
     "accuracy": accuracy,
+    "covariates": covariates,
     "loop": loop,
     "rates": rates,
     "series_count": series_count,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from forecast.baselines import SeasonalNaive
-    from forecast.config import ForecasterConfig, NetworkConfig, TrainingConfig
+    from forecast.config import CovariatesConfig, ForecasterConfig, NetworkConfig, TrainingConfig
     from forecast.forecaster import Forecaster
+    from forecast.future import read_future
     from forecast.lr_range import learning_rate_range_test
     from forecast.series import read_series
     from forecast.statistical import AutoETS, AutoTheta
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AutoETS",
     "AutoTheta",
+    "CovariatesConfig",
     "Forecaster",
     "ForecasterConfig",
     "NetworkConfig",
@@ -28,12 +30,14 @@ __all__ = [
     "SeriesTable",
     "TrainingConfig",
     "learning_rate_range_test",
+    "read_future",
     "read_series",
 ]
 
 _HOMES = {
     "AutoETS": "statistical",
     "AutoTheta": "statistical",
+    "CovariatesConfig": "config",
     "Forecaster": "forecaster",
     "ForecasterConfig": "config",
     "NetworkConfig": "config",
@@ -41,6 +45,7 @@ _HOMES = {
     "SeriesTable": "table",
     "TrainingConfig": "config",
     "learning_rate_range_test": "lr_range",
+    "read_future": "future",
     "read_series": "series",
 }
 

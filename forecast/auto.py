@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forecast.config import ForecasterConfig, MemberConfig
+from forecast.covariate_features import learn
 from forecast.errors import DataError, Problem
 from forecast.metrics import seasonal_error
 from forecast.networks.cnn import layers_to_see
@@ -27,7 +28,7 @@ def resolve(config: ForecasterConfig, table: SeriesTable) -> ForecasterConfig:
         A configuration without open settings (but for the validation windows and the time limit).
 
     Raises:
-        DataError: The configuration is of another frequency ("frequency-mismatch").
+        DataError: The configuration is of another frequency ("frequency-mismatch"), or a covariate cannot be used.
         ParameterError: What the configuration says does not fit together.
     """
     if config.frequency is not None:
@@ -35,6 +36,7 @@ def resolve(config: ForecasterConfig, table: SeriesTable) -> ForecasterConfig:
     seasons = table.frequency.season_lengths
     short = seasons[0] if seasons else 1
     common = {
+        "covariates": learn(config.covariates, table),
         "minimum_history": config.minimum_history or max(SHORTEST_HISTORY, min(short, LONGEST_MINIMUM)),
         "frequency": table.frequency.alias,
         "nonnegative": table.is_nonnegative() if config.nonnegative is None else config.nonnegative,

@@ -1,4 +1,4 @@
-"""Whatever pandas gives, as three plain columns: long frames, wide frames, single series, files."""
+"""Whatever pandas gives, as plain columns: long frames, wide frames, single series, files."""
 
 from dataclasses import dataclass, replace
 from datetime import tzinfo
@@ -11,22 +11,30 @@ import pyarrow.parquet as pq
 from pyarrow import ArrowException
 
 from forecast.calendar import Times
+from forecast.covariates import NO_COVARIATES, CovariateColumns, CovariateNames
 from forecast.errors import DataError, ParameterError, Problem
+from forecast.values import parse_numbers, parse_times
 
 SYNONYMS = {"item_id": "unique_id", "timestamp": "ds", "target": "y"}
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")  # in a CSV file's target
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")  # in a CSV file's target and covariates
 READERS = {".parquet": "Parquet", ".pq": "Parquet", ".csv": "CSV"}
-UTC_OFFSET = r"[T ].*(?:Z|[+-]\d\d(?::?\d\d)?)$"  # at the end of an ISO 8601 time
-LARGEST = 1e37  # so that a few times a value stays within float32
 
 
 @dataclass(frozen=True)
 class Names:
-    """The names of the three columns; None where the caller left it to us."""
+    """The names of the columns; None where the caller left it to us.
+
+    Attributes:
+        item_id, timestamp, target: The three that every table has.
+        covariates: Those beside them.
+        has_target: Whether there are values at all: a table of what is known in advance has none.
+    """
 
     item_id: str | None = None
     timestamp: str | None = None
     target: str | None = None
+    covariates: CovariateNames = NO_COVARIATES
+    has_target: bool = True
 
     def find(self, role: str, found: list[str]) -> str | None:
         """The column that plays a role, or None where there is none."""
@@ -53,6 +61,25 @@ class Names:
             )
         return name
 
+    def choose(self, found: list[str]) -> tuple[str | None, str, str | None]:
+        """The columns of item ids, times and values; None for item ids that are not there, and for no target.
+
+        Raises:
+            DataError: A column is not there, covariates among them, or one is asked to be two things
+                ("missing-column", "duplicate-column").
+        """
+        timestamp = self.require("timestamp", found)
+        target = self.require("target", found) if self.has_target else None
+        item_id = self.require("item_id", found) if self.item_id else self.find("item_id", found)
+        for name in self.covariates.all:
+            if name not in found:
+                detail = f"there is no column {name!r}, a covariate; found {', '.join(map(repr, found)) or 'none'}"
+                raise DataError("missing-column", Problem(detail, "add it to the table", field=name))
+            if name in (item_id, timestamp, target):
+                detail = f"the column {name!r} is named as a covariate, but holds the series' own data"
+                raise DataError("duplicate-column", Problem(detail, "take it out of the covariates", field=name))
+        return item_id, timestamp, target
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -64,6 +91,7 @@ class Columns:
         times: `(R,)` UTC or zoneless times in microseconds, or plain step numbers.
         target: `(R,)` floats, NaN where missing.
         tz: The zone the times came in.
+        covariates: The columns beside these, where there are any.
     """
 
     item_ids: npt.NDArray[np.object_]
@@ -71,14 +99,17 @@ class Columns:
     times: Times
     target: npt.NDArray[np.floating]
     tz: tzinfo | None = None
+    covariates: CovariateColumns | None = None
 
 
 def read_columns(data: pd.DataFrame | pd.Series | str | Path, names: Names) -> Columns:
     """Read a frame, a series or a file.
 
+    Without a column of item ids all rows are one series, named as its target; without a target it has no name.
+
     Raises:
-        DataError: No such file, an unreadable one, a missing column, an empty table, a timestamp or
-            a target that cannot be read.
+        DataError: No such file, an unreadable one, a missing column, an empty table, a timestamp,
+            a target or a covariate that cannot be read.
         ParameterError: The data are none of these.
     """
     if isinstance(data, str | Path):
@@ -94,77 +125,17 @@ def read_columns(data: pd.DataFrame | pd.Series | str | Path, names: Names) -> C
                 f"series of type {type(data).__name__} cannot be read", "pass a DataFrame, a Series or a file's path"
             )
         )
-    found = list(frame.columns)
-    timestamp, target = names.require("timestamp", found), names.require("target", found)
-    item_id = names.require("item_id", found) if names.item_id else names.find("item_id", found)
+    item_id, timestamp, target = names.choose(list(frame.columns))
     if item_id is None:  # one series: a table of several repeats its timestamps, and is refused for that
         codes, item_ids = np.zeros(len(frame), np.int64), np.array([target], object)
     else:
         codes, item_ids = _item_codes(frame[item_id])
     times, tz = parse_times(frame[timestamp])
-    return Columns(item_ids, codes, times, parse_target(frame[target]), tz)
-
-
-def parse_times(column: pd.Series) -> tuple[Times, tzinfo | None]:
-    """Timestamps of any kind pandas has as UTC or zoneless microseconds, and their zone.
-
-    Integers are step numbers. Text must be ISO 8601; where its UTC offsets differ, the zone is UTC.
-
-    Raises:
-        DataError: A timestamp is missing or cannot be read ("bad-timestamp").
-    """
-    column = _plain(column)
-    if column.isna().any():
-        row = int(np.argmax(column.isna().to_numpy()))
-        problem = Problem(f"row {row} has no timestamp", "drop the row or date it", field="timestamp")
-        raise DataError("bad-timestamp", problem)
-    if pd.api.types.is_integer_dtype(column.dtype):
-        return column.to_numpy(np.int64), None
-    if isinstance(column.dtype, pd.PeriodDtype):
-        column = column.dt.to_timestamp()
-    if not pd.api.types.is_datetime64_any_dtype(column.dtype):
-        column = _parse_text_times(column.astype(str))
-    tz = column.dt.tz
-    if tz is not None:
-        column = column.dt.tz_convert(None)
-    return column.to_numpy().astype("M8[us]", copy=False), tz
-
-
-def parse_target(column: pd.Series) -> npt.NDArray[np.floating]:
-    """The target as floats, NaN where missing.
-
-    Raises:
-        DataError: Something is not a number ("bad-target").
-    """
-    column = _plain(column)
-    numeric = pd.api.types.is_numeric_dtype(column.dtype) and column.dtype.kind != "c"
-    if not numeric:
-        is_text = pd.api.types.is_string_dtype(column.dtype) or pd.api.types.is_object_dtype(column.dtype)
-        numbers = pd.to_numeric(column if is_text else column.astype(str), errors="coerce")
-        bad = (numbers.isna() & column.notna()).to_numpy()
-        if bad.any():
-            row = int(np.argmax(bad))
-            others = f" ({int(bad.sum())} such rows)" if bad.sum() > 1 else ""
-            raise DataError(
-                "bad-target",
-                Problem(
-                    f"row {row} has the target {str(column.iloc[row])[:50]!r}, which is not a number{others}",
-                    "send numbers, and nothing (NaN, null) where a value is missing",
-                    field="target",
-                ),
-            )
-        column = numbers
-    kind = np.float32 if column.dtype == np.float32 else np.float64
-    if isinstance(column.dtype, np.dtype):
-        return column.to_numpy(kind)
-    return column.to_numpy(kind, na_value=np.nan)
-
-
-def _plain(column: pd.Series) -> pd.Series:
-    """The column without categories or Python objects, where pandas knows a better type for them."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.cat.categories.dtype)
-    return column.infer_objects()
+    values = np.full(len(frame), np.nan, np.float32) if target is None else parse_numbers(frame[target])
+    wanted = names.covariates
+    columns = {name: frame[name] for name in wanted.all}
+    covariates = CovariateColumns.parse(columns, wanted, len(frame)) if wanted.all else None
+    return Columns(item_ids, codes, times, values, tz, covariates)
 
 
 def _series(series: pd.Series, names: Names) -> pd.DataFrame:
@@ -188,7 +159,8 @@ def _long(frame: pd.DataFrame, names: Names) -> pd.DataFrame:
         raise DataError("duplicate-column", problem)
     frame = frame.set_axis(found, axis=1)
     dated = isinstance(frame.index, pd.DatetimeIndex | pd.PeriodIndex)
-    is_wide = dated and names.target is None and not any(names.find(role, found) for role in SYNONYMS)
+    named = any(names.find(role, found) for role in SYNONYMS) or any(name in found for name in names.covariates.all)
+    is_wide = dated and names.target is None and not named
     if is_wide and found and all(map(pd.api.types.is_numeric_dtype, frame.dtypes)):
         return _melt(frame)
     levels = [str(name) for name in frame.index.names]
@@ -213,7 +185,7 @@ def _melt(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read_file(path: Path, names: Names) -> pd.DataFrame:
-    """The three columns of a Parquet or CSV file, and no others."""
+    """The columns wanted of a Parquet or CSV file, and no others."""
     if not path.exists():
         raise DataError("no-such-file", Problem(f"there is no file {str(path)!r}", "check the path"))
     kind = READERS.get(path.suffix.lower())
@@ -222,9 +194,8 @@ def _read_file(path: Path, names: Names) -> pd.DataFrame:
         raise DataError("unreadable-file", Problem(f"{str(path)!r} is {what}", "name a Parquet or CSV file"))
     try:
         header = list(pq.read_schema(path).names) if kind == "Parquet" else list(pd.read_csv(path, nrows=0).columns)
-        timestamp, target = names.require("timestamp", header), names.require("target", header)
-        item_id = names.require("item_id", header) if names.item_id else names.find("item_id", header)
-        columns = [name for name in (item_id, timestamp, target) if name is not None]
+        item_id, timestamp, target = names.choose(header)
+        columns = [name for name in (item_id, timestamp, target, *names.covariates.all) if name is not None]
         if kind == "Parquet":
             return pd.read_parquet(path, columns=columns)
         return pd.read_csv(
@@ -233,7 +204,7 @@ def _read_file(path: Path, names: Names) -> pd.DataFrame:
             dtype={item_id: str} if item_id else None,
             # A series may well be called "NA".
             keep_default_na=False,
-            na_values={timestamp: [""], target: list(MISSING), **({item_id: [""]} if item_id else {})},
+            na_values={name: [""] if name in (item_id, timestamp) else list(MISSING) for name in columns},
         )
     except pd.errors.EmptyDataError:
         raise DataError("empty-table", Problem(f"{str(path)!r} is empty", "send at least one series")) from None
@@ -256,26 +227,3 @@ def _item_codes(column: pd.Series) -> tuple[npt.NDArray[np.int64], npt.NDArray[n
         problem = Problem(f"row {row} has no item_id", "name the series each row belongs to", field="item_id")
         raise DataError("bad-item-id", problem)
     return codes.astype(np.int64, copy=False), np.asarray(uniques, object)
-
-
-def _parse_text_times(text: pd.Series) -> pd.Series:
-    try:
-        parsed = pd.to_datetime(text, format="ISO8601", errors="coerce")
-    except ValueError:  # UTC offsets differ, or are there in part
-        parsed = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
-        local = ~text.str.contains(UTC_OFFSET, regex=True).to_numpy(bool)
-        if local.any():
-            raise _bad_time(
-                text, local, "without a UTC offset, others have one", "give all of them an offset"
-            ) from None
-    bad = (parsed.isna() | text.isin(("now", "today"))).to_numpy()  # words that pandas reads as times
-    if bad.any():
-        hint = "convert the column first, say with pandas.to_datetime(..., format=...); whole numbers count steps"
-        raise _bad_time(text, bad, "which is not ISO 8601 (2024-01-31T13:00)", hint)
-    return parsed
-
-
-def _bad_time(text: pd.Series, bad: npt.NDArray[np.bool_], fault: str, hint: str) -> DataError:
-    row = int(np.argmax(bad))
-    detail = f"row {row} has the timestamp {text.iloc[row][:50]!r}, {fault}"
-    return DataError("bad-timestamp", Problem(detail, hint, field="timestamp"))

@@ -150,6 +150,44 @@ class TrainingConfig(Config):
         return self
 
 
+class CovariatesConfig(Config):
+    """Columns that help to forecast the target; the calendar is read without being named here."""
+
+    known: tuple[str, ...] = Field(
+        (), description="columns known in advance, for the past and for every step forecast (prices, holidays)"
+    )
+    past: tuple[str, ...] = Field((), description="columns known for the past only")
+    static: tuple[str, ...] = Field((), description="columns that are the same in all rows of a series")
+    scales: dict[str, tuple[float, Annotated[float, Gt(0)]]] = Field(
+        {}, description="mean and standard deviation of each column of numbers, from the data"
+    )
+    categories: dict[str, tuple[str, ...]] = Field(
+        {}, description="the categories of each column of text, from the data; any other counts as missing"
+    )
+
+    @model_validator(mode="after")
+    def _cross_check(self) -> Self:
+        names = (*self.known, *self.past, *self.static)
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"the covariate {name!r} is named twice in covariates.known, past and static")
+            if name in ("item_id", "timestamp", "target"):
+                raise ValueError(f"the column {name!r} cannot be a covariate: it is part of every series")
+            if name in self.scales and name in self.categories:
+                raise ValueError(f"the covariate {name!r} is in covariates.scales and in covariates.categories")
+        return self
+
+    @property
+    def varying(self) -> tuple[str, ...]:
+        """The columns with a value for each step: those known in advance, then those of the past."""
+        return self.known + self.past
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All columns."""
+        return self.varying + self.static
+
+
 class MemberConfig(Config):
     """One network of an ensemble: what is not said is as in the forecaster's own settings."""
 
@@ -192,6 +230,7 @@ class ForecasterConfig(MemberConfig):
     calibration: bool = Field(
         True, description="whether quantiles are moved in or out so that they hold what they say in validation"
     )
+    covariates: CovariatesConfig = CovariatesConfig()
     calendar: bool = Field(
         True, description="whether hour, weekday and the like are read; not for series whose dates are made up"
     )

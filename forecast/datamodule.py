@@ -39,6 +39,7 @@ class WindowsDataModule(pl.LightningDataModule):
             config.prediction_length,
             config.calendar_frequency,
             seasonal_error(table, lag) if config.training.error_unit == "seasonal-error" else None,
+            config.covariates,
         )
         self.validation_windows = validation_windows(config, table) if validate else 0
         horizon, minimum = config.prediction_length, config.minimum_history or 1

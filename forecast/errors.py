@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-PROBLEMS_SHOWN = 5
+PROBLEMS_SHOWN, PROBLEMS_TOLD = 5, 100  # of an error: to people, and to programs
 _CREDENTIALS = re.compile(r"//[^/\s]*@")
 
 
@@ -69,6 +69,8 @@ class DataError(ForecastError, ValueError):
         "bad-item-id": "Bad item id",
         "bad-timestamp": "Bad timestamp",
         "bad-target": "Target is not a number",
+        "bad-covariate": "Covariate cannot be used",
+        "missing-covariate": "Covariate missing",
         "infinite-value": "Infinite value",
         "value-too-large": "Value too large",
         "all-missing": "All values missing",

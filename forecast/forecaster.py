@@ -11,7 +11,8 @@ import numpy.typing as npt
 import torch
 
 from forecast.auto import check_frequency, resolve, validation_windows
-from forecast.config import LONGEST_HORIZON, ForecasterConfig, NetworkConfig, TrainingConfig
+from forecast.config import LONGEST_HORIZON, CovariatesConfig, ForecasterConfig, NetworkConfig, TrainingConfig
+from forecast.covariate_features import check_known_ahead
 from forecast.errors import ModelNotFound, Problem
 from forecast.levels import level_weights
 from forecast.networks import Ensemble
@@ -88,6 +89,10 @@ class Forecaster(Predictor):
         return self.config.longest_context
 
     @property
+    def covariates(self) -> CovariatesConfig:  # type: ignore[override]
+        return self.config.covariates
+
+    @property
     def minimum_history(self) -> int:  # type: ignore[override]
         return self.config.minimum_history or 1
 
@@ -126,7 +131,7 @@ class Forecaster(Predictor):
         """
         from forecast.training import finish, train  # Lightning takes seconds: not for those who only predict
 
-        table = series if isinstance(series, SeriesTable) else read_series(series)
+        table = series if isinstance(series, SeriesTable) else read_series(series, covariates=self.config.covariates)
         config = resolve(self.config, table)
         trained = [train(one, table, callbacks) for one in config.networks]
         network = build_ensemble(config, [member for member, _ in trained])
@@ -161,7 +166,7 @@ class Forecaster(Predictor):
         fitted = deepcopy(self.network)
         if not self.history:
             raise ModelNotFound(Problem("this forecaster was loaded, not trained", "call fit(series) before refit"))
-        table = series if isinstance(series, SeriesTable) else read_series(series)
+        table = series if isinstance(series, SeriesTable) else read_series(series, covariates=self.config.covariates)
         finish(fitted, self.config, table, self._kept + held_back)
         members = []
         for k, (one, old) in enumerate(zip(self.config.networks, fitted.members, strict=True)):
@@ -185,9 +190,16 @@ class Forecaster(Predictor):
         weights = level_weights(self.config.quantile_levels, quantile_levels)
         check_frequency(self.config, table)
         self.check_usable(table)
+        check_known_ahead(self.config.covariates, table, prediction_length)
         blocks = ceil(prediction_length / self.prediction_length)
         history = table.keep_last(self.context_length)
-        windows = Windows(history, self.context_length, blocks * self.prediction_length, self.config.calendar_frequency)
+        windows = Windows(
+            history,
+            self.context_length,
+            blocks * self.prediction_length,
+            self.config.calendar_frequency,
+            covariates=self.config.covariates,
+        )
         levels = torch.tensor(self.config.quantile_levels)
         out = torch.empty(len(table), prediction_length, weights.shape[1])
         with torch.inference_mode():
@@ -205,7 +217,7 @@ class Forecaster(Predictor):
         """
         network = self.network
         golden = golden_input(self.config)
-        golden["forecast"] = self._trained_quantiles(golden_table(golden)).tolist()
+        golden["forecast"] = self._trained_quantiles(golden_table(golden, self.config.covariates)).tolist()
         save_model(folder, self.config, network, golden)
 
     @classmethod
@@ -219,7 +231,7 @@ class Forecaster(Predictor):
         config, network, golden = load_model(folder)
         model = cls.from_config(config)
         model._network = network
-        check_golden(golden, model._trained_quantiles)
+        check_golden(golden, config.covariates, model._trained_quantiles)
         return model
 
     def _trained_quantiles(self, table: SeriesTable) -> npt.NDArray[np.float32]:

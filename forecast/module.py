@@ -7,6 +7,7 @@ import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
+from forecast.calendar import feature_names
 from forecast.config import ForecasterConfig
 from forecast.networks import Frame, Network
 from forecast.optimization import build_optimizer, build_schedule
@@ -30,6 +31,7 @@ class ForecastModule(pl.LightningModule):
         self.network = network
         self.training_config = config.training
         self.total_steps = total_steps
+        self.calendar_size = len(feature_names(config.calendar_frequency))
         self._started = time.monotonic()
         self._losses: list[Tensor] = []
 
@@ -51,8 +53,10 @@ class ForecastModule(pl.LightningModule):
     def training_loss(self, batch: Batch) -> Tensor:
         """The loss that is trained on: some windows are read without their calendar."""
         known = batch.known
-        if self.training_config.calendar_dropout and known.shape[-1]:
-            known = known * (torch.rand(len(known), 1, 1, device=known.device) >= self.training_config.calendar_dropout)
+        if self.training_config.calendar_dropout and self.calendar_size:
+            kept = torch.rand(len(known), 1, 1, device=known.device) >= self.training_config.calendar_dropout
+            others = kept.new_ones(len(known), 1, known.shape[-1] - self.calendar_size)
+            known = known * torch.cat((kept.expand(-1, -1, self.calendar_size), others), dim=-1)
         loss, _ = self._loss(batch._replace(known=known))
         return loss
 
@@ -79,7 +83,7 @@ class ForecastModule(pl.LightningModule):
 
     def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The loss, and how many values it is the mean of. Windows without a scale have no say."""
-        output, frame = self.network.scaled(batch.context, batch.observed, batch.known)
+        output, frame = self.network.scaled(batch.context, batch.observed, batch.known, batch.static)
         counts = batch.target_observed & (frame.size > 0)
         target = self.network.in_units_of_output(batch.target, frame).masked_fill(~counts, 0)
         error = self.network.head.error(output, target, self._unit(batch, frame))

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from forecast.config import LONGEST_HORIZON
-from forecast.errors import DataError, DataWarning, ParameterError, Problem
-from forecast.series import PROBLEMS_TOLD, read_series
+from forecast.config import LONGEST_HORIZON, CovariatesConfig
+from forecast.errors import PROBLEMS_TOLD, DataError, DataWarning, ParameterError, Problem
+from forecast.future import read_future
+from forecast.series import read_series
 from forecast.table import SeriesTable
 
 DEFAULT_LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -30,12 +31,14 @@ class Predictor(ABC):
         longest_horizon: Steps forecast at the most.
         context_length: Steps of history looked at.
         minimum_history: Steps of history a series must have.
+        covariates: The columns read beside the target.
     """
 
     prediction_length: int
     longest_horizon: int = LONGEST_HORIZON
     context_length: int
     minimum_history: int
+    covariates: CovariatesConfig = CovariatesConfig()
 
     @abstractmethod
     def forecast(
@@ -57,7 +60,11 @@ class Predictor(ABC):
         """
 
     def predict(
-        self, series: Data, prediction_length: int | None = None, quantile_levels: Sequence[float] = DEFAULT_LEVELS
+        self,
+        series: Data,
+        prediction_length: int | None = None,
+        quantile_levels: Sequence[float] = DEFAULT_LEVELS,
+        future: pd.DataFrame | str | Path | None = None,
     ) -> pd.DataFrame:
         """Forecast every series from its end, as a long frame.
 
@@ -65,16 +72,20 @@ class Predictor(ABC):
             series: A table, or anything `read_series` takes.
             prediction_length: Steps; as many as the model was trained for when left out.
             quantile_levels: Levels in (0, 1).
+            future: The covariates known in advance, for the model that has some: a row for each series and
+                step, with `item_id` and `timestamp` (see `read_future`).
 
         Returns:
             `item_id, timestamp, mean` and a column for each level, named "0.1", ...; the rows of a series
             together and in time's order. Timestamps go on right after the last one sent.
 
         Raises:
-            DataError: A series cannot be used or forecast.
-            ParameterError: The horizon or a level is out of range.
+            DataError: A series cannot be used or forecast, or `future` lacks something.
+            ParameterError: The horizon or a level is out of range, or the model has no use for `future`.
         """
-        table = series if isinstance(series, SeriesTable) else read_series(series)
+        table = series if isinstance(series, SeriesTable) else read_series(series, covariates=self.covariates)
+        if future is not None:
+            table = read_future(future, table, self.covariates)
         horizon = self.prediction_length if prediction_length is None else prediction_length
         forecast = self.forecast(table, horizon, quantile_levels)
         caution = self.caution(horizon)

@@ -10,10 +10,12 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from forecast.columns import Names, read_columns
+from forecast.covariates import CovariateNames
 from forecast.errors import ModelDamaged, Problem
 from forecast.forecaster import Forecaster
 from forecast.predictor import DEFAULT_LEVELS
-from forecast.series import read_series
+from forecast.series import lay_out, warn_of_missing
 
 
 class ForecastFunction:
@@ -26,7 +28,8 @@ class ForecastFunction:
         """Forecast.
 
         Args:
-            model_input: `item_id, timestamp, target`.
+            model_input: `item_id, timestamp, target`, and the model's covariates. For a model with covariates
+                known in advance, a series' rows after its last target are the steps to forecast.
             params: `prediction_length` (0 or left out: as trained) and `quantile_levels`.
 
         Returns:
@@ -35,7 +38,12 @@ class ForecastFunction:
         given = params or {}
         horizon = int(given.get("prediction_length") or self.model.prediction_length)
         levels = [float(level) for level in (given.get("quantile_levels") or DEFAULT_LEVELS)]
-        return self.model.predict(read_series(model_input), horizon, levels)
+        covariates = self.model.covariates
+        table = lay_out(read_columns(model_input, Names(covariates=CovariateNames.of(covariates))))
+        if covariates.known:
+            table = table.drop_last_missing()
+        warn_of_missing(table)
+        return self.model.predict(table, horizon, levels)
 
 
 def _load_pyfunc(data_path: str) -> ForecastFunction:

@@ -29,7 +29,7 @@ def roll(network: Ensemble, batch: Batch, blocks: int, levels: Tensor) -> Tensor
     """
     past, horizon = batch.context.shape[1], network.prediction_length
     paths = torch.tensor([int((levels - path).abs().argmin()) for path in PATHS])
-    quantiles = network(batch.context, batch.observed, batch.known[:, : past + horizon])
+    quantiles = network(batch.context, batch.observed, batch.known[:, : past + horizon], batch.static)
     parts = [quantiles]
     context = batch.context.unsqueeze(1).expand(-1, len(paths), -1)
     observed = batch.observed.unsqueeze(1).expand(-1, len(paths), -1)
@@ -37,9 +37,9 @@ def roll(network: Ensemble, batch: Batch, blocks: int, levels: Tensor) -> Tensor
         context = torch.cat((context, quantiles[..., paths].transpose(1, 2)), dim=2)[..., -past:]  # (B, P, L)
         observed = torch.cat((observed, observed.new_ones(*observed.shape[:2], horizon)), dim=2)[..., -past:]
         known = batch.known[:, block * horizon : past + (block + 1) * horizon]
-        each = network(
-            context.flatten(0, 1), observed.flatten(0, 1), known.repeat_interleave(len(paths), dim=0)
-        ).unflatten(0, (-1, len(paths)))  # (B, P, H, Q)
+        beside = (part.repeat_interleave(len(paths), dim=0) for part in (known, batch.static))
+        each = network(context.flatten(0, 1), observed.flatten(0, 1), *beside)
+        each = each.unflatten(0, (-1, len(paths)))  # (B, P, H, Q)
         quantiles = _quantiles_of_all(each, levels)
         parts.append(quantiles)
     return torch.cat(parts, dim=1)

@@ -20,7 +20,10 @@ from safetensors.torch import save as serialise
 
 from forecast.calendar import Frequency, feature_names
 from forecast.columns import Columns
-from forecast.config import ForecasterConfig
+from forecast.config import CovariatesConfig, ForecasterConfig
+from forecast.covariate_features import static_size, varying_size
+from forecast.covariate_lists import CovariateLists, columns_of, with_future
+from forecast.covariate_lists import Value as CovariateValue
 from forecast.errors import ForecastError, ModelDamaged, ModelNotFound, ParameterError, Problem
 from forecast.networks import Ensemble, Network
 from forecast.series import lay_out
@@ -33,7 +36,8 @@ TOLERANCE = 1e-4  # of the golden forecast's own size: what kernels of other mac
 
 def build_network(config: ForecasterConfig) -> Network:
     """The network that the resolved configuration of one describes, with fresh weights."""
-    return Network(config, len(feature_names(config.calendar_frequency)))
+    known = len(feature_names(config.calendar_frequency)) + varying_size(config.covariates)
+    return Network(config, known, static_size(config.covariates))
 
 
 def build_ensemble(config: ForecasterConfig, members: Sequence[Network]) -> Ensemble:
@@ -117,24 +121,36 @@ def golden_input(config: ForecasterConfig) -> dict[str, Any]:
     target: list[float | None] = [round(float(value), 3) for value in values]
     if steps > 3:
         target[steps // 2] = None
-    return {"item_id": "golden", "start": "2024-01-01T00:00:00", "freq": config.frequency, "target": target}
+    series = {"item_id": "golden", "start": "2024-01-01T00:00:00", "freq": config.frequency, "target": target}
+    return {**series, **_made_up_covariates(config, steps, random)}
 
 
-def golden_table(golden: dict[str, Any]) -> SeriesTable:
-    """The golden input as a table of one series."""
+def golden_table(golden: dict[str, Any], covariates: CovariatesConfig) -> SeriesTable:
+    """The golden input as a table of one series, with what is known of its future."""
     frequency = Frequency.parse(golden["freq"])
     target = np.array(golden["target"], np.float64)  # None is NaN
     start = np.int64(0) if frequency.kind == "step" else np.datetime64(golden["start"], "us")
     times = frequency.advance(np.asarray(start), np.arange(len(target)))
     codes = np.zeros(len(target), np.int64)
-    return lay_out(Columns(np.array([golden["item_id"]], object), codes, times, target), frequency)
+    item_ids = np.array([golden["item_id"]], object)
+    if not covariates.names:
+        return lay_out(Columns(item_ids, codes, times, target), frequency)
+    lists = [CovariateLists(**{part: golden[f"{part}_covariates"] for part in ("past", "future", "static")})]
+    columns = columns_of(lists, [len(target)], covariates)
+    table = lay_out(Columns(item_ids, codes, times, target, covariates=columns), frequency)
+    return with_future(table, lists, covariates)
 
 
-def check_golden(golden: dict[str, Any], answer: Callable[[SeriesTable], npt.NDArray[np.floating]]) -> None:
+def check_golden(
+    golden: dict[str, Any],
+    covariates: CovariatesConfig,
+    answer: Callable[[SeriesTable], npt.NDArray[np.floating]],
+) -> None:
     """Let a model answer the golden input, and compare with what it must answer.
 
     Args:
         golden: The golden forecast as it was saved.
+        covariates: The model's covariates.
         answer: The model's quantiles for a table of one series, `(H, Q)`.
 
     Raises:
@@ -142,7 +158,7 @@ def check_golden(golden: dict[str, Any], answer: Callable[[SeriesTable], npt.NDA
     """
     try:
         expected = np.array(golden["forecast"], np.float64)
-        found = answer(golden_table(golden))
+        found = answer(golden_table(golden, covariates))
     except (ForecastError, KeyError, TypeError, ValueError) as error:
         raise ModelDamaged(
             Problem(f"the golden forecast cannot be made: {error!r}", "fetch the model again")
@@ -156,6 +172,25 @@ def check_golden(golden: dict[str, Any], answer: Callable[[SeriesTable], npt.NDA
         )
 
 
+def _made_up_covariates(config: ForecasterConfig, steps: int, random: np.random.Generator) -> dict[str, Any]:
+    """Covariates for the golden series, by the names a request gives them; none for a model without."""
+    covariates = config.covariates
+
+    def made_up(name: str, size: int) -> list[CovariateValue]:
+        if name in covariates.categories:
+            return [str(label) for label in random.choice(covariates.categories[name], size)]
+        mean, deviation = covariates.scales[name]
+        return [round(float(value), 6) for value in mean + deviation * random.standard_normal(size)]
+
+    if not covariates.names:
+        return {}
+    return {
+        "past_covariates": {name: made_up(name, steps) for name in covariates.varying},
+        "future_covariates": {name: made_up(name, config.prediction_length) for name in covariates.known},
+        "static_covariates": {name: made_up(name, 1)[0] for name in covariates.static},
+    }
+
+
 def _check_resolved(config: ForecasterConfig) -> None:
     """Refuse settings left open, which only training data could fill in."""
     decided = ("context_length", *(f"network.{one}" for one in ("num_layers", "patch_length", "shortcut", "transform")))
@@ -163,6 +198,9 @@ def _check_resolved(config: ForecasterConfig) -> None:
     for number, one in enumerate(config.networks):
         own = {**dict(one), **{f"network.{name}": value for name, value in one.network}}
         settings.update({f"members.{number}.{name}" if config.members else name: own[name] for name in decided})
+    covariates = config.covariates
+    settings.update({f"covariates.{name}": covariates.scales.get(name) for name in covariates.names})
+    settings.update({f"covariates.{name}": labels for name, labels in covariates.categories.items()})
     for name, value in settings.items():
         if value is None:
             raise ParameterError(Problem(f"{name} is not set", field=name))

@@ -7,7 +7,8 @@ the same columns as arrays (the service); both end in the same checks, in this o
    as its target; no value is infinite or beyond 1e37;
 2. no series holds a timestamp twice; rows may come in any order;
 3. all series lie on one time grid, whose frequency is given or found; gaps become missing values;
-4. every series has at least one value.
+4. every series has at least one value;
+5. covariates are numbers, booleans or text, and the static ones the same in all rows of a series.
 """
 
 import warnings
@@ -19,14 +20,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from forecast.calendar import DAY, HOUR, Frequency, Ints, Irregularity, Times, infer_frequency
-from forecast.columns import LARGEST, Columns, Names, read_columns
-from forecast.errors import DataError, DataWarning, Problem
+from forecast.columns import Columns, Names, read_columns
+from forecast.config import CovariatesConfig
+from forecast.covariates import CovariateNames
+from forecast.errors import PROBLEMS_TOLD, DataError, DataWarning, Problem
 from forecast.table import SeriesTable
+from forecast.values import LARGEST
 
 SPARSEST = 100  # steps of the grid for each value that is there
 EARLIEST, LATEST = np.datetime64("0001-01-02"), np.datetime64("9000-01-01")
 LARGEST_STEP = 10**15
-PROBLEMS_TOLD = 100  # to programs; people are shown the first few
 
 
 def read_series(
@@ -36,6 +39,7 @@ def read_series(
     timestamp: str | None = None,
     target: str | None = None,
     freq: str | None = None,
+    covariates: CovariatesConfig | None = None,
 ) -> SeriesTable:
     """Check series and put them on a regular time grid.
 
@@ -47,6 +51,8 @@ def read_series(
         timestamp: Name of the column with the times; integers count steps.
         target: Name of the column with the values.
         freq: pandas' alias of the frequency; found from the timestamps when left out.
+        covariates: Which further columns are read, by default none: `CovariatesConfig(known=("price",))`, or
+            those of a trained model, `model.config.covariates`. Text and categories become categories.
 
     Returns:
         The table. Missing values and gaps are masked, and a `DataWarning` tells of them.
@@ -55,7 +61,14 @@ def read_series(
         DataError: The series cannot be used; names the item, the place and what to do.
         ParameterError: `freq` is not a frequency.
     """
-    table = lay_out(read_columns(data, Names(item_id, timestamp, target)), Frequency.parse(freq) if freq else None)
+    names = Names(item_id, timestamp, target, CovariateNames.of(covariates or CovariatesConfig()))
+    table = lay_out(read_columns(data, names), Frequency.parse(freq) if freq else None)
+    warn_of_missing(table)
+    return table
+
+
+def warn_of_missing(table: SeriesTable) -> None:
+    """Give the caller's caller a `DataWarning` where values are missing."""
     missing = table.missing()
     if missing.any():
         worst = int(np.argmax(missing))
@@ -64,9 +77,8 @@ def read_series(
             f"{int(missing.sum())} of {int(table.lengths.sum())} steps in all "
             f"({table.item_ids[worst]!r} most, {int(missing[worst])}); they are masked, not filled in",
             DataWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
-    return table
 
 
 def lay_out(columns: Columns, frequency: Frequency | None = None) -> SeriesTable:
@@ -84,14 +96,16 @@ def lay_out(columns: Columns, frequency: Frequency | None = None) -> SeriesTable
         raise DataError("empty-table", Problem("the table has no rows", "send at least one series"))
     _check_values(columns)
     _check_times(columns)
-    codes, times = columns.codes, columns.times
+    codes, times, covariates = columns.codes, columns.times, columns.covariates
     if not _is_sorted(codes, times):
         order = np.lexsort((times, codes))
         codes, times, target = codes[order], times[order], target[order]
+        covariates = covariates and covariates.take(order)
         del order
     counts = np.bincount(codes, minlength=len(item_ids)).astype(np.int64)
     first = np.concatenate(([0], np.cumsum(counts)[:-1])).astype(np.int64)
     _check_duplicates(item_ids, codes, times, columns.tz)
+    static = None if covariates is None else covariates.static(item_ids, codes)
     tz = columns.tz
     del columns, codes  # the largest arrays of all: what follows needs their room
 
@@ -116,15 +130,20 @@ def lay_out(columns: Columns, frequency: Frequency | None = None) -> SeriesTable
     lengths = positions[first + counts - 1] + 1
     _check_sparse(item_ids, lengths, counts, frequency)
     offsets = np.concatenate(([0], np.cumsum(lengths)[:-1])).astype(np.int64)
+    places = None  # of the rows on the grid, where there are gaps
     if lengths.sum() == len(target):
         values = target.astype(np.float32)
     else:
         values = np.full(lengths.sum(), np.nan, np.float32)
         positions += np.repeat(offsets, counts)
         values[positions] = target
+        places = positions
     observed = ~np.isnan(values)
     values[~observed] = 0
-    table = SeriesTable(item_ids, values, observed, offsets, lengths, starts, frequency, tz, wall_clock)
+    beside = None
+    if covariates is not None and static is not None:
+        beside = covariates.lay_out(places, offsets, lengths, static)
+    table = SeriesTable(item_ids, values, observed, offsets, lengths, starts, frequency, tz, wall_clock, beside)
     _check_observed(table)
     return table
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from forecast.calendar import Frequency, Ints, Times
+from forecast.covariates import Covariates
 
 PIECE = 1 << 20  # values of a flat array worked on at once
 
@@ -28,6 +29,7 @@ class SeriesTable:
         tz: The zone that times came in and go out in; None for times without a zone.
         wall_clock: Whether the grid's clock shows local time (daily data and coarser) rather than UTC.
             Means something only with a zone.
+        covariates: What is known beside the values, of some series beyond their end.
     """
 
     item_ids: npt.NDArray[np.object_]
@@ -39,6 +41,7 @@ class SeriesTable:
     frequency: Frequency
     tz: tzinfo | None = None
     wall_clock: bool = False
+    covariates: Covariates | None = None
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -52,7 +55,8 @@ class SeriesTable:
     def drop_last(self, steps: int) -> Self:
         """The same series without their last `steps` steps; those that would be empty are left out.
 
-        Shares the values: nothing is copied.
+        Covariates stay: what was known in advance of these steps is then the future's. Shares the values:
+        nothing is copied.
         """
         lengths = self.lengths - steps
         keep = lengths > 0
@@ -62,7 +66,15 @@ class SeriesTable:
             offsets=self.offsets[keep],
             lengths=lengths[keep],
             starts=self.starts[keep],
+            covariates=self.covariates and self.covariates.select(keep),
         )
+
+    def drop_last_missing(self) -> Self:
+        """The same series up to the last value of each (every series has one); covariates stay, as in `drop_last`."""
+        steps = np.append(np.where(self.observed, np.arange(len(self.observed)), -1), -1)
+        bounds = np.stack((self.offsets, self.offsets + self.lengths), axis=1).ravel()
+        last = np.maximum.reduceat(steps, bounds)[::2]
+        return replace(self, lengths=last + 1 - self.offsets)
 
     def keep_last(self, steps: int) -> Self:
         """The same series cut to their last `steps` steps, sharing the values."""
@@ -72,6 +84,7 @@ class SeriesTable:
             offsets=self.offsets + dropped,
             lengths=self.lengths - dropped,
             starts=self.frequency.advance(self.starts, dropped),
+            covariates=self.covariates and self.covariates.skip(dropped),
         )
 
     def select(self, index: Ints | npt.NDArray[np.bool_]) -> Self:
@@ -82,6 +95,7 @@ class SeriesTable:
             offsets=self.offsets[index],
             lengths=self.lengths[index],
             starts=self.starts[index],
+            covariates=self.covariates and self.covariates.select(index),
         )
 
     def times(self, positions: Ints) -> Times:

@@ -111,7 +111,7 @@ def finish(network: Ensemble, config: ForecasterConfig, table: SeriesTable, wind
     data = WindowsDataModule(table, longest.model_copy(update={"training": kept}))
     batches = list(data.validation_batches())
     with torch.inference_mode():
-        each = torch.cat([network.each(batch.context, batch.observed, batch.known) for batch in batches], dim=1)
+        each = torch.cat([network.each(*batch[:3], batch.static) for batch in batches], dim=1)
         actual = torch.cat([batch.target for batch in batches])
         observed = torch.cat([batch.target_observed for batch in batches])
         levels = torch.tensor(config.quantile_levels)
@@ -129,7 +129,7 @@ def _errors(module: ForecastModule, data: WindowsDataModule) -> Tensor:
     errors = []
     with torch.inference_mode():
         for batch in data.validation_batches():
-            output, frame = network.scaled(batch.context, batch.observed, batch.known)
+            output, frame = network.scaled(batch.context, batch.observed, batch.known, batch.static)
             counts = batch.target_observed & (frame.size > 0)
             error = network.in_units_of_output(batch.target, frame) - output
             errors.append(error.masked_fill(~counts, torch.nan))

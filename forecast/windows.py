@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from forecast.calendar import Frequency, Ints, calendar_features, feature_names
+from forecast.config import CovariatesConfig
+from forecast.covariate_features import CovariateFeatures
 from forecast.table import SeriesTable
 
 Floats = npt.NDArray[np.float32]
@@ -22,10 +24,12 @@ class Batch(NamedTuple):
     Attributes:
         context: `(B, L)` values before the origin, 0 where not observed.
         observed: `(B, L)` mask.
-        known: `(B, L+H, K)` features known for past and future.
+        known: `(B, L+H, K)` features of past and future: the calendar's, those of covariates known in advance,
+            and those of covariates known for the past only, which are 0 from the origin on.
         target: `(B, H)` values from the origin on, 0 where not observed.
         target_observed: `(B, H)` mask; steps beyond a series' end are not observed.
         naive_error: `(B,)` what a naive forecast of the series errs by; NaN where that is not known.
+        static: `(B, S)` features of the series.
     """
 
     context: Tensor
@@ -34,6 +38,7 @@ class Batch(NamedTuple):
     target: Tensor
     target_observed: Tensor
     naive_error: Tensor
+    static: Tensor
 
 
 class Windows:
@@ -46,6 +51,10 @@ class Windows:
         calendar: The frequency whose calendar features the windows have, by default the table's own. They
             are 0 where the table is of another one (undated series).
         naive_error: `(N,)` what a naive forecast of each series errs by, for losses in units of it.
+        covariates: The covariates whose features the windows have, with their scales and categories.
+
+    Raises:
+        DataError: The table was read without one of the covariates.
     """
 
     def __init__(
@@ -55,6 +64,7 @@ class Windows:
         prediction_length: int,
         calendar: Frequency | None = None,
         naive_error: npt.NDArray[np.floating] | None = None,
+        covariates: CovariatesConfig | None = None,
     ) -> None:
         self.context_length = context_length
         self.prediction_length = prediction_length
@@ -69,6 +79,7 @@ class Windows:
         self._features, self._rows = torch.from_numpy(features), torch.from_numpy(rows)
         naive_error = np.full(len(table), np.nan) if naive_error is None else naive_error
         self._naive_error = torch.from_numpy(naive_error.astype(np.float32))
+        self._covariates = CovariateFeatures(covariates, table) if covariates and covariates.names else None
         self._steps = torch.arange(-context_length, prediction_length)
         # Every stretch of calendar rows as one row of an overlapping view: a window's is copied in one piece.
         rows_seen, size = len(self._steps), features.shape[1]
@@ -96,8 +107,19 @@ class Windows:
         known = self._stretches.index_select(0, steps[:, 0] + self._rows[series])
         known = known.view(*steps.shape, self._features.shape[1])
         past = self.context_length
-        error = self._naive_error[series]
-        return Batch(values[:, :past], observed[:, :past], known, values[:, past:], observed[:, past:], error)
+        static = torch.empty(len(series), 0)
+        if self._covariates is not None:
+            known = torch.cat((known, self._covariates.varying(series, steps, past)), dim=-1)
+            static = self._covariates.static(series)
+        return Batch(
+            values[:, :past],
+            observed[:, :past],
+            known,
+            values[:, past:],
+            observed[:, past:],
+            self._naive_error[series],
+            static,
+        )
 
     def latest(self, series: Tensor) -> Batch:
         """The windows whose origin is the end of each series."""

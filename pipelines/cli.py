@@ -17,6 +17,7 @@ from rich.markup import escape
 from forecast.errors import DataWarning, ForecastError, ParameterError, Problem
 
 if TYPE_CHECKING:
+    from forecast.config import CovariatesConfig
     from forecast.table import SeriesTable
 
 app = typer.Typer(
@@ -56,6 +57,9 @@ def train(
     timestamp: Timestamp = None,
     target: Target = None,
     freq: Freq = None,
+    known: Annotated[str | None, typer.Option(help="Covariates known in advance: columns, by commas.")] = None,
+    past: Annotated[str | None, typer.Option(help="Covariates known for the past only.")] = None,
+    static: Annotated[str | None, typer.Option(help="Covariates that are one value for a series.")] = None,
     overrides: Overrides = None,
 ) -> None:
     """Train a model, judge it against naive forecasts, register it, and put it live if it is better."""
@@ -70,8 +74,11 @@ def train(
     for key, value in (("prediction_length", prediction_length), ("training.max_minutes", max_minutes)):
         if value is not None:
             put(settings, key, value)
+    for kind, names in (("known", known), ("past", past), ("static", static)):
+        if names is not None:
+            put(settings, f"covariates.{kind}", [name.strip() for name in names.split(",")])
     config = TrainConfig.build(**apply_overrides(settings, overrides or []))
-    table = _read(data, **columns)
+    table = _read(data, config.forecaster.covariates, **columns)
     from pipelines import train as pipeline
     from pipelines.evaluation import as_table
 
@@ -94,19 +101,26 @@ def predict(
     quantile_levels: Annotated[
         str, typer.Option(help="Levels, separated by commas.")
     ] = "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9",
+    future: Annotated[
+        Path | None, typer.Option(help="A file of what is known in advance: item_id, timestamp and those covariates.")
+    ] = None,
     item_id: ItemId = None,
     timestamp: Timestamp = None,
     target: Target = None,
     freq: Freq = None,
 ) -> None:
     """Forecast every series of a file."""
+    from forecast import read_future
     from pipelines import predict as pipeline
     from pipelines.registry import load
 
     levels = _levels(quantile_levels)
     pipeline.check_output(output)
-    table = _read(data, item_id=item_id, timestamp=timestamp, target=target, freq=freq)
     loaded = load(model)
+    covariates = loaded.forecaster.covariates
+    table = _read(data, covariates, item_id=item_id, timestamp=timestamp, target=target, freq=freq)
+    if future is not None:
+        table = read_future(future, table, covariates, item_id=item_id, timestamp=timestamp)
     frame = pipeline.predict(loaded.forecaster, table, output, prediction_length, levels)
     version = f" version {loaded.version}" if loaded.version else ""
     console.print(
@@ -190,11 +204,11 @@ def main() -> None:
         raise SystemExit(2) from None
 
 
-def _read(path: Path, **columns: str | None) -> "SeriesTable":
+def _read(path: Path, covariates: "CovariatesConfig", **columns: str | None) -> "SeriesTable":
     from forecast.series import read_series
 
     console.print(f"reading {escape(str(path))}")
-    table = read_series(path, **columns)
+    table = read_series(path, covariates=covariates, **columns)
     console.print(f"{len(table)} series, {int(table.observed.sum())} values, one every {table.frequency}")
     return table
 

@@ -7,6 +7,7 @@ from rich.table import Table
 from forecast import SeasonalNaive
 from forecast.auto import check_frequency
 from forecast.backtest import Backtest, backtest
+from forecast.covariate_features import check_covariates
 from forecast.errors import DataError
 from forecast.forecaster import Forecaster
 from forecast.predictor import Predictor
@@ -49,9 +50,10 @@ def best_baseline(leaderboard: Scores) -> str:
 
 
 def comparable(champion: Forecaster, table: SeriesTable, prediction_length: int) -> bool:
-    """Whether a model can be judged on these windows at all: by its frequency and its horizon."""
+    """Whether a model can be judged on these windows at all: by its frequency, its covariates and its horizon."""
     try:
         check_frequency(champion.config, table)
+        check_covariates(champion.config.covariates, table)
     except DataError:
         return False
     return champion.prediction_length >= prediction_length

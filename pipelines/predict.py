@@ -34,7 +34,7 @@ def predict(
     """Forecast every series and write `item_id, timestamp, mean, 0.1, ...`; the file appears whole or not at all.
 
     Raises:
-        DataError: A series cannot be forecast.
+        DataError: A series cannot be forecast, or lacks a covariate.
         ParameterError: The horizon, a level or the output is out of range.
     """
     check_output(output)

@@ -147,6 +147,10 @@ def data_digest(table: SeriesTable) -> str:
     digest = sha256(repr((table.frequency.alias, str(table.tz), list(table.item_ids))).encode())
     for array in (table.offsets, table.lengths, table.starts, table.values, table.observed):
         digest.update(np.ascontiguousarray(array).view(np.uint8).data)
+    if table.covariates is not None:
+        digest.update(repr((table.covariates.names.all, table.covariates.categories)).encode())
+        for array in (table.covariates.lengths, table.covariates.values, table.covariates.static):
+            digest.update(np.ascontiguousarray(array).view(np.uint8).data)
     return digest.hexdigest()
 
 

@@ -92,8 +92,13 @@ def log_model(model: Forecaster) -> str:
     if example["timestamp"].dtype.kind != "M":
         key[1] = ColSpec("long", "timestamp")
     numbers = [ColSpec("double", name) for name in ("mean", *map(str, DEFAULT_LEVELS))]
+    covariates = model.config.covariates
+    beside = [
+        ColSpec("string" if name in covariates.categories else "double", name, required=False)
+        for name in covariates.names
+    ]
     signature = ModelSignature(
-        inputs=Schema([*key, ColSpec("double", "target")]),
+        inputs=Schema([*key, ColSpec("double", "target"), *beside]),
         outputs=Schema([*key, *numbers]),
         params=ParamSchema(
             [
@@ -152,8 +157,18 @@ def register(name: str, model_uri: str, tags: dict[str, str]) -> str:
 
 
 def example_frame(model: Forecaster) -> pd.DataFrame:
-    """The input of the golden forecast as a long frame: what a model can be tried with."""
-    table = golden_table(golden_input(model.config))
-    times = table.timestamps(table.times(np.arange(len(table.values))[None]))
-    target = np.where(table.observed, table.values, np.nan).astype(np.float64)
-    return pd.DataFrame({"item_id": table.item_ids[0], "timestamp": times, "target": target})
+    """The input of the golden forecast as a long frame: what a model can be tried with.
+
+    For covariates known in advance it goes on, without a target, over the steps to forecast.
+    """
+    golden = golden_input(model.config)
+    table = golden_table(golden, model.config.covariates)
+    past = np.where(table.observed, table.values, np.nan).astype(np.float64)
+    future = model.prediction_length if model.config.covariates.known else 0
+    times = table.timestamps(table.times(np.arange(len(past) + future)[None]))
+    target = np.append(past, np.full(future, np.nan))
+    frame = pd.DataFrame({"item_id": table.item_ids[0], "timestamp": times, "target": target})
+    for name in model.config.covariates.varying:
+        values = golden["past_covariates"][name] + golden["future_covariates"].get(name, [None] * future)
+        frame[name] = pd.Series(values, dtype="str" if name in model.config.covariates.categories else float)
+    return frame.assign(**golden.get("static_covariates", {}))

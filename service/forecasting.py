@@ -10,6 +10,7 @@ from forecast.calendar import Frequency
 from forecast.errors import DataError, ForecastError, ModelNotFound, ParameterError, Problem
 from forecast.predictor import check_horizon
 from service.answers import write_answer
+from service.covariates import check_covariates
 from service.engine import Engine
 from service.limits import LIMITS
 from service.models import Models, ServedModel
@@ -91,7 +92,9 @@ def _read(body: bytes, models: Models) -> _Order:
             detail = f"the answer would hold {numbers} numbers, {LIMITS.forecast_values} are given"
             hint = "send fewer series, steps or quantile levels in one request"
             raise ProblemError("too-much", [ProblemItem(pointer="/inputs", detail=detail, hint=hint)])
-        parts = lay_out_request(request, Frequency.parse(model.forecaster.config.frequency or "step"))
+        covariates = model.forecaster.covariates
+        check_covariates(request, covariates, horizon)
+        parts = lay_out_request(request, Frequency.parse(model.forecaster.config.frequency or "step"), covariates)
     except (DataError, ParameterError, ModelNotFound) as error:
         raise located(error, request) from error
     return _Order(request, model, parts, horizon)

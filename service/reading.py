@@ -10,8 +10,6 @@ from service.problems import ERRORS_SHOWN, ProblemError, ProblemItem, pointer
 from service.schema import ForecastRequest, Strict
 from service.schema_errors import explain
 
-COVARIATES = ("past_covariates", "future_covariates")
-
 
 def read_request(body: bytes) -> ForecastRequest:
     """Parse and check a body.
@@ -50,8 +48,7 @@ def _unknown_fields(request: ForecastRequest) -> Iterator[ProblemItem]:
     for part, item_id, path in parts:
         for name in part.model_extra or ():
             known = ", ".join(type(part).model_fields)
-            hint = "leave it out: this model takes no covariates" if name in COVARIATES else f"the fields are {known}"
-            yield _item(pointer(*path, name), f"there is no field {name[:50]!r}", hint, item_id)
+            yield _item(pointer(*path, name), f"there is no field {name[:50]!r}", f"the fields are {known}", item_id)
 
 
 def _check_item_ids(request: ForecastRequest) -> None:

@@ -10,7 +10,7 @@ from service.limits import LIMITS
 from service.models import Models, ServedModel
 from service.openapi import FORECAST_BODY, problems
 from service.problems import ProblemError
-from service.schema import ForecastResponse, ModelCard, ModelList, QuantileRange, Status
+from service.schema import CovariateCard, ForecastResponse, ModelCard, ModelList, QuantileRange, Status
 
 router = APIRouter()
 
@@ -99,6 +99,12 @@ def _card(model: ServedModel) -> ModelCard:
         minimum_history=model.forecaster.minimum_history,
         quantile_levels=QuantileRange(
             lowest=config.quantile_levels[0], highest=config.quantile_levels[-1], default=list(DEFAULT_LEVELS)
+        ),
+        covariates=CovariateCard(
+            known=list(config.covariates.known),
+            past=list(config.covariates.past),
+            static=list(config.covariates.static),
+            categories={name: list(labels) for name, labels in config.covariates.categories.items()},
         ),
         limits=LIMITS,
     )

@@ -1,8 +1,10 @@
 """What goes in and out of the routes, as the OpenAPI description shows it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import custom_error_schema
 
 from forecast.predictor import DEFAULT_LEVELS
 from service.limits import LIMITS, Limits
@@ -21,6 +23,18 @@ class Strict(BaseModel):
     model_config = ConfigDict(
         extra="allow", strict=True, allow_inf_nan=False, json_schema_extra={"additionalProperties": False}
     )
+
+
+class _OneError:
+    """A union's errors as one, at the value's own place, in place of one for each kind it could have been."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return custom_error_schema(handler(source), "covariate_type", custom_error_message="is of another type")
+
+
+Value = Annotated[float | str | bool | None, _OneError()]
+"""A covariate's value; null where it is missing."""
+Values = Annotated[list[Value], Field(max_length=LIMITS.points_per_series, fail_fast=True)]
 
 
 class SeriesInput(Strict):
@@ -43,6 +57,17 @@ class SeriesInput(Strict):
         max_length=LIMITS.points_per_series,
         fail_fast=True,
         description="The values; null where one is missing.",
+    )
+    past_covariates: dict[str, Values] | None = Field(
+        None,
+        description="For a model that reads covariates: a value for each of the target's, also of those known in "
+        "advance. `GET /v1/models/{name}` lists the names.",
+    )
+    future_covariates: dict[str, Values] | None = Field(
+        None, description="Of the covariates known in advance, a value for each step to forecast."
+    )
+    static_covariates: dict[str, Value] | None = Field(
+        None, description="Of the static covariates, the series' value: a number or a category."
     )
 
 
@@ -114,6 +139,17 @@ class QuantileRange(BaseModel):
     default: list[float]
 
 
+class CovariateCard(BaseModel):
+    """The covariates a model reads, by name."""
+
+    known: list[str] = Field(description="Known in advance: to be sent as past and future covariates.")
+    past: list[str] = Field(description="Known for the past only: to be sent as past covariates.")
+    static: list[str] = Field(description="One value for a series: to be sent as static covariates.")
+    categories: dict[str, list[str]] = Field(
+        description="The categories of those that are text, any other counts as missing; the others are numbers."
+    )
+
+
 class ModelCard(ModelVersion):
     """A model: what to send to it, and what it answers."""
 
@@ -125,6 +161,7 @@ class ModelCard(ModelVersion):
     longest_horizon: int = Field(description="Steps it forecasts at the most.")
     minimum_history: int = Field(description="Values a series must have at the least.")
     quantile_levels: QuantileRange
+    covariates: CovariateCard
     limits: Limits
 
 

@@ -13,19 +13,29 @@ TIME_HINT = "write times as 2024-01-31T13:00, with an offset such as +01:00 or Z
 WORDS = {  # by pydantic's type of error: what is wrong, and what to do
     "missing": ("is missing", "add the field"),
     "model_type": ("should be an object", None),
+    "dict_type": ("should be an object", None),
     "list_type": ("should be a list", None),
     "string_type": ("should be text", None),
     "int_type": ("should be a whole number", None),
     "int_from_float": ("should be a whole number", None),
     "float_type": ("should be a number", "send numbers, and null where a value is missing"),
     "finite_number": ("should be finite", "send null where a value is missing: NaN and Infinity are not JSON"),
+    "covariate_type": ("should be a number, text, true or false", "send null where a value is missing"),
     "string_pattern_mismatch": ("should be an ISO 8601 time", TIME_HINT),
     "string_too_long": ("should have at most {max_length} characters", None),
     "string_too_short": ("is empty", "leave it out, or name the series"),
     "too_short": ("is empty", "send at least one"),
     "too_long": ("has {actual_length} entries, {max_length} are taken", "send fewer in one request"),
 }
-SCALAR = {"string_type", "int_type", "int_from_float", "float_type", "finite_number", "string_pattern_mismatch"}
+SCALAR = {
+    "string_type",
+    "int_type",
+    "int_from_float",
+    "float_type",
+    "finite_number",
+    "string_pattern_mismatch",
+    "covariate_type",
+}
 KINDS_BY_TYPE = {"missing": "invalid-request", "too_short": "empty-table", "too_long": "too-much"}
 KINDS = {"target": "bad-target", "timestamps": "bad-timestamp", "start": "bad-timestamp", "item_id": "bad-item-id"}
 
@@ -54,7 +64,7 @@ def explain(error: ValidationError, body: bytes) -> ProblemError:
     elif path[:1] == ("parameters",):
         kind = "bad-parameter"
     elif len(path) > 2:
-        kind = KINDS.get(str(path[2]), kind)
+        kind = "bad-covariate" if str(path[2]).endswith("_covariates") else KINDS.get(str(path[2]), kind)
     names = _names(body) if any(len(one["loc"]) > 2 for one in errors) else []
     return ProblemError(kind, [_described(one, names) for one in errors])
 
@@ -65,7 +75,9 @@ def _described(error: ErrorDetails, names: list[str]) -> ProblemItem:
     name = names[place] if isinstance(place, int) and place < len(names) else None
     subject = ".".join(str(part) for part in path)[:100] or "the body"
     if name is not None and len(path) > 2:
-        subject = f"{path[2]} of {name!r}" + (f" at position {path[3]}" if len(path) > 3 else "")
+        field = " ".join(str(part) for part in path[2:] if not isinstance(part, int))[:100]
+        position = f" at position {path[-1]}" if isinstance(path[-1], int) else ""
+        subject = f"{field} of {name!r}{position}"
     words, hint = WORDS.get(error["type"], (error["msg"], None))
     found = f", found {_shown(error['input'])}" if "input" in error else ""
     detail = f"{subject} {words.format(**error.get('ctx', {}))}{found}"

@@ -14,11 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from forecast import SeriesTable
+from forecast import CovariatesConfig, SeriesTable
 from forecast.calendar import Frequency, Times
-from forecast.columns import Columns, parse_times
+from forecast.columns import Columns
 from forecast.errors import DataError, Problem
 from forecast.series import lay_out
+from forecast.values import parse_times
+from service.covariates import add_future, past_columns
 from service.schema import ForecastRequest, SeriesInput
 from service.schema_errors import TIME_HINT
 
@@ -38,12 +40,13 @@ class Part:
     table: SeriesTable
 
 
-def lay_out_request(request: ForecastRequest, model_frequency: Frequency) -> list[Part]:
+def lay_out_request(request: ForecastRequest, model_frequency: Frequency, covariates: CovariatesConfig) -> list[Part]:
     """Put the series of a request on time grids.
 
     Args:
         request: A checked request.
         model_frequency: The grid of series that have a start, but no timestamps of their own.
+        covariates: Those that the model reads, and that the request therefore has.
 
     Raises:
         DataError: The series cannot be used.
@@ -58,17 +61,20 @@ def lay_out_request(request: ForecastRequest, model_frequency: Frequency) -> lis
         chosen = [request.inputs[place] for place in places]
         if kind == "undated":
             steps = np.concatenate([np.arange(len(series.target)) for series in chosen])
-            parts.append(Part(places, lay_out(_columns(chosen, steps), Frequency.parse("step"))))
+            parts.append(Part(places, lay_out(_columns(chosen, covariates, steps), Frequency.parse("step"))))
         elif kind == "start":
-            parts.append(Part(places, _from_starts(chosen, model_frequency)))
+            parts.append(Part(places, _from_starts(chosen, covariates, model_frequency)))
         else:
             for some, times, tz in _read_timestamps(chosen, offset):
                 picked = [chosen[number] for number in some]
                 lone = all(len(series.target) < 2 for series in picked)  # nothing to find the frequency from
-                table = lay_out(_columns(picked, times, tz), model_frequency if lone else frequency)
+                table = lay_out(_columns(picked, covariates, times, tz), model_frequency if lone else frequency)
                 _check_frequency(table, model_frequency)
                 parts.append(Part([places[number] for number in some], table))
-    return parts
+    return [
+        Part(part.places, add_future(part.table, [request.inputs[place] for place in part.places], covariates))
+        for part in parts
+    ]
 
 
 def _asked_frequency(alias: str | None, model_frequency: Frequency) -> Frequency | None:
@@ -113,14 +119,17 @@ def _offset(text: str) -> str:
     return "Z" if offset and not offset.strip("+-0:Zz") else offset
 
 
-def _columns(chosen: Sequence[SeriesInput], times: Times, tz: tzinfo | None = None) -> Columns:
+def _columns(
+    chosen: Sequence[SeriesInput], covariates: CovariatesConfig, times: Times, tz: tzinfo | None = None
+) -> Columns:
     lengths = [len(series.target) for series in chosen]
     target = np.concatenate([np.array(series.target, np.float64) for series in chosen])  # None becomes NaN
     names = np.array([series.item_id for series in chosen], object)
-    return Columns(names, np.repeat(np.arange(len(chosen)), lengths), times, target, tz)
+    codes = np.repeat(np.arange(len(chosen)), lengths)
+    return Columns(names, codes, times, target, tz, past_columns(chosen, covariates))
 
 
-def _from_starts(chosen: Sequence[SeriesInput], frequency: Frequency) -> SeriesTable:
+def _from_starts(chosen: Sequence[SeriesInput], covariates: CovariatesConfig, frequency: Frequency) -> SeriesTable:
     """Series of which the first time is known, on the model's grid."""
     if frequency.kind == "step":
         raise DataError(
@@ -140,7 +149,7 @@ def _from_starts(chosen: Sequence[SeriesInput], frequency: Frequency) -> SeriesT
     # Months and days are those of the local clock.
     local: npt.NDArray[np.datetime64] = np.repeat(starts + offset, lengths)
     times = frequency.advance(local, steps) - offset
-    return lay_out(_columns(chosen, times, tz), frequency)
+    return lay_out(_columns(chosen, covariates, times, tz), frequency)
 
 
 def _read_timestamps(chosen: Sequence[SeriesInput], offset: str) -> Iterator[tuple[list[int], Times, tzinfo | None]]:

@@ -43,18 +43,19 @@ class Ensemble(nn.Module):
         self.register_buffer("weights", torch.full((len(members),), 1 / len(members)))
         self.register_buffer("factors", torch.ones(self.prediction_length, len(levels)))
 
-    def forward(self, context: Tensor, observed: Tensor, known: Tensor) -> Tensor:
+    def forward(self, context: Tensor, observed: Tensor, known: Tensor, static: Tensor | None = None) -> Tensor:
         """Forecast.
 
         Args:
             context: `(B, L)` values; what stands where nothing was observed has no effect.
             observed: `(B, L)` mask.
             known: `(B, L+H, K)` features known for past and future.
+            static: `(B, S)` features of the series; not needed where there are none.
 
         Returns:
             `(B, H, Q)` quantiles, never crossing.
         """
-        quantiles = self.combine(self.each(context, observed, known))
+        quantiles = self.combine(self.each(context, observed, known, static))
         quantiles = stretch(quantiles, self.factors, self.middle)
         if self.nonnegative:
             positive = (context.masked_fill(~observed, 0) >= 0).all(1).view(-1, 1, 1)
@@ -66,12 +67,12 @@ class Ensemble(nn.Module):
         """The M networks."""
         return cast(list[Network], list(self._members))
 
-    def each(self, context: Tensor, observed: Tensor, known: Tensor) -> Tensor:
+    def each(self, context: Tensor, observed: Tensor, known: Tensor, static: Tensor | None = None) -> Tensor:
         """What each member says alone: `(M, B, H, Q)`."""
         skipped = [self.context_length - member.context_length for member in self.members]
         return torch.stack(
             [
-                member(context[:, skip:], observed[:, skip:], known[:, skip:])
+                member(context[:, skip:], observed[:, skip:], known[:, skip:], static)
                 for member, skip in zip(self.members, skipped, strict=True)
             ]
         )

@@ -40,9 +40,10 @@ class Network(nn.Module):
     Args:
         config: A resolved configuration: context, patch and shortcut lengths are set.
         known_size: Features K known for every step, past and future.
+        static_size: Features S of a series as a whole.
     """
 
-    def __init__(self, config: ForecasterConfig, known_size: int) -> None:
+    def __init__(self, config: ForecasterConfig, known_size: int, static_size: int = 0) -> None:
         super().__init__()
         network = config.network
         self.context_length = config.context_length or 0
@@ -53,7 +54,7 @@ class Network(nn.Module):
         num_patches = self.context_length // self.patch_length
         self.encoder = _encoder(network, num_patches, self.patch_length * (2 + known_size))
         future = self.prediction_length * (len(self.shortcuts) + known_size)
-        decoder = nn.Linear(network.hidden_size + future, network.hidden_size)
+        decoder = nn.Linear(network.hidden_size + future + static_size, network.hidden_size)
         self.decoder = nn.Sequential(*activated(decoder, network.activation or "relu"))
         self.mixing = nn.Linear(network.hidden_size, self.prediction_length * len(self.shortcuts))
         with torch.no_grad():
@@ -62,22 +63,25 @@ class Network(nn.Module):
             self.mixing.bias.copy_(first.repeat(self.prediction_length))
         self.head = build_head(config, network.hidden_size)
 
-    def forward(self, context: Tensor, observed: Tensor, known: Tensor) -> Tensor:
+    def forward(self, context: Tensor, observed: Tensor, known: Tensor, static: Tensor | None = None) -> Tensor:
         """Forecast.
 
         Args:
             context: `(B, L)` values; what stands where nothing was observed has no effect.
             observed: `(B, L)` mask.
             known: `(B, L+H, K)` features known for past and future.
+            static: `(B, S)` features of the series; not needed where there are none.
 
         Returns:
             `(B, H, Q)` quantiles, never crossing.
         """
-        output, frame = self.scaled(context, observed, known)
+        output, frame = self.scaled(context, observed, known, static)
         quantiles = self.head.quantiles(output)
         return expand(frame.base.unsqueeze(-1) + quantiles * frame.size.unsqueeze(-1), self.transform)
 
-    def scaled(self, context: Tensor, observed: Tensor, known: Tensor) -> tuple[Tensor, Frame]:
+    def scaled(
+        self, context: Tensor, observed: Tensor, known: Tensor, static: Tensor | None = None
+    ) -> tuple[Tensor, Frame]:
         """The head's output, in units of its frame, and the frame."""
         context = compress(context.masked_fill(~observed, 0), self.transform)
         scale = window_scale(context, observed, self.scaling)
@@ -87,7 +91,8 @@ class Network(nn.Module):
         ]
         code = self.encoder(self._patches(scale.apply(context) * observed, observed, known))
         future = torch.cat((*map(scale.apply, bases), known[:, self.context_length :].flatten(1)), dim=1)
-        hidden = self.decoder(torch.cat((code, future), dim=1))
+        parts = (code, future) if static is None else (code, future, static)
+        hidden = self.decoder(torch.cat(parts, dim=1))
         shares = self.mixing(hidden).view(len(hidden), self.prediction_length, -1).softmax(-1)
         base = (torch.stack(bases, dim=-1) * shares).sum(-1)
         output: Tensor = self.head(hidden)

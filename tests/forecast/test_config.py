@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from forecast.config import LONGEST_HORIZON, ForecasterConfig, NetworkConfig, TrainingConfig
+from forecast.config import LONGEST_HORIZON, CovariatesConfig, ForecasterConfig, NetworkConfig, TrainingConfig
 from forecast.errors import ParameterError
 
 
@@ -83,7 +83,7 @@ def test_settings_survive_json():
     assert ForecasterConfig.build(**config.model_dump(mode="json")) == config
 
 
-@pytest.mark.parametrize("config", [ForecasterConfig, NetworkConfig, TrainingConfig])
+@pytest.mark.parametrize("config", [ForecasterConfig, NetworkConfig, TrainingConfig, CovariatesConfig])
 def test_every_setting_is_documented(config):
-    nested = {"network", "training"}
+    nested = {"network", "training", "covariates"}
     assert [n for n, field in config.model_fields.items() if not field.description and n not in nested] == []

@@ -68,7 +68,7 @@ def test_no_training_data_leave_with_the_model(model, table, tmp_path):
 def test_the_golden_input_has_padding_a_gap_and_no_chance(model):
     golden = golden_input(model.config)
     assert golden == golden_input(model.config)
-    table = golden_table(golden)
+    table = golden_table(golden, model.config.covariates)
     assert table.lengths[0] == model.context_length - 1
     assert table.missing()[0] == 1
 

@@ -1,0 +1,129 @@
+"""One column of whatever pandas gives, as a plain array: times, numbers, categories."""
+
+from datetime import tzinfo
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from forecast.calendar import Times
+from forecast.errors import DataError, Problem
+
+LARGEST = 1e37  # so that a few times a value stays within float32
+UTC_OFFSET = r"[T ].*(?:Z|[+-]\d\d(?::?\d\d)?)$"  # at the end of an ISO 8601 time
+NUMERIC = ("boolean", "integer", "floating", "mixed-integer-float", "decimal", "empty")  # as pandas infers them
+
+
+def parse_times(column: pd.Series) -> tuple[Times, tzinfo | None]:
+    """Timestamps of any kind pandas has as UTC or zoneless microseconds, and their zone.
+
+    Integers are step numbers. Text must be ISO 8601; where its UTC offsets differ, the zone is UTC.
+
+    Raises:
+        DataError: A timestamp is missing or cannot be read ("bad-timestamp").
+    """
+    column = _plain(column)
+    if column.isna().any():
+        row = int(np.argmax(column.isna().to_numpy()))
+        problem = Problem(f"row {row} has no timestamp", "drop the row or date it", field="timestamp")
+        raise DataError("bad-timestamp", problem)
+    if pd.api.types.is_integer_dtype(column.dtype):
+        return column.to_numpy(np.int64), None
+    if isinstance(column.dtype, pd.PeriodDtype):
+        column = column.dt.to_timestamp()
+    if not pd.api.types.is_datetime64_any_dtype(column.dtype):
+        column = _parse_text_times(column.astype(str))
+    tz = column.dt.tz
+    if tz is not None:
+        column = column.dt.tz_convert(None)
+    return column.to_numpy().astype("M8[us]", copy=False), tz
+
+
+def parse_numbers(column: pd.Series, name: str = "target", code: str = "bad-target") -> npt.NDArray[np.floating]:
+    """A column of numbers or booleans as floats, NaN where missing.
+
+    Args:
+        column: Any column; text is read as numbers.
+        name: What it is, to be named in an error.
+        code: The error's code.
+
+    Raises:
+        DataError: Something is not a number.
+    """
+    column = _plain(column)
+    numeric = pd.api.types.is_numeric_dtype(column.dtype) and column.dtype.kind != "c"
+    if not numeric:
+        is_text = pd.api.types.is_string_dtype(column.dtype) or pd.api.types.is_object_dtype(column.dtype)
+        numbers = pd.to_numeric(column if is_text else column.astype(str), errors="coerce")
+        bad = (numbers.isna() & column.notna()).to_numpy()
+        if bad.any():
+            row = int(np.argmax(bad))
+            others = f" ({int(bad.sum())} such rows)" if bad.sum() > 1 else ""
+            raise DataError(
+                code,
+                Problem(
+                    f"row {row} has the {name} {str(column.iloc[row])[:50]!r}, which is not a number{others}",
+                    "send numbers, and nothing (NaN, null) where a value is missing",
+                    field=name,
+                ),
+            )
+        column = numbers
+    kind = np.float32 if column.dtype == np.float32 else np.float64
+    if isinstance(column.dtype, np.dtype):
+        return column.to_numpy(kind)
+    return column.to_numpy(kind, na_value=np.nan)
+
+
+def is_text(column: pd.Series, name: str) -> bool:
+    """Whether a column holds categories rather than numbers.
+
+    Raises:
+        DataError: It holds both, or neither ("bad-covariate").
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype | pd.StringDtype):
+        return True
+    if pd.api.types.is_numeric_dtype(column.dtype) and column.dtype.kind != "c":
+        return False
+    found = pd.api.types.infer_dtype(column, skipna=True)
+    if found in NUMERIC or found == "string":
+        return found == "string"
+    detail = f"the covariate {name!r} holds {found.removesuffix('64')} values"
+    raise DataError("bad-covariate", Problem(detail, "make it numbers, booleans or text", field=name))
+
+
+def parse_categories(column: pd.Series) -> tuple[npt.NDArray[np.floating], tuple[str, ...]]:
+    """A column as the numbers of its categories, NaN where missing, and the categories as text."""
+    codes, labels = pd.factorize(_plain(column))
+    whole = (int(label) if isinstance(label, float) and label.is_integer() else label for label in labels)
+    places, texts = pd.factorize(np.array([str(label) for label in whole], object))  # 1 and "1" are the same
+    return np.append(places, np.nan)[codes], tuple(texts)
+
+
+def _plain(column: pd.Series) -> pd.Series:
+    """The column without categories or Python objects, where pandas knows a better type for them."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    return column.infer_objects()
+
+
+def _parse_text_times(text: pd.Series) -> pd.Series:
+    try:
+        parsed = pd.to_datetime(text, format="ISO8601", errors="coerce")
+    except ValueError:  # UTC offsets differ, or are there in part
+        parsed = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
+        local = ~text.str.contains(UTC_OFFSET, regex=True).to_numpy(bool)
+        if local.any():
+            raise _bad_time(
+                text, local, "without a UTC offset, others have one", "give all of them an offset"
+            ) from None
+    bad = (parsed.isna() | text.isin(("now", "today"))).to_numpy()  # words that pandas reads as times
+    if bad.any():
+        hint = "convert the column first, say with pandas.to_datetime(..., format=...); whole numbers count steps"
+        raise _bad_time(text, bad, "which is not ISO 8601 (2024-01-31T13:00)", hint)
+    return parsed
+
+
+def _bad_time(text: pd.Series, bad: npt.NDArray[np.bool_], fault: str, hint: str) -> DataError:
+    row = int(np.argmax(bad))
+    detail = f"row {row} has the timestamp {text.iloc[row][:50]!r}, {fault}"
+    return DataError("bad-timestamp", Problem(detail, hint, field="timestamp"))
