@@ -98,5 +98,5 @@ class ForecastModule(pl.LightningModule):
         if self.training_config.error_unit == "data":
             return size
         # A small error of the transformed data is `slope` times as much in the data themselves.
-        unit = size * slope(batch.target, self.network.transform) / batch.naive_error.unsqueeze(1)
+        unit = size * slope(batch.target, frame.unit, self.network.transform) / batch.naive_error.unsqueeze(1)
         return torch.where(unit.isfinite(), unit.clamp(max=LARGEST_UNIT), 1)

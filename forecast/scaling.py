@@ -13,6 +13,8 @@ Transform = Literal["none", "log"]
 
 NORMAL_QUARTILES = 1.349  # distance between the quartiles of a standard normal
 
+LOG_REACH = 100.0  # how many units of the log transform the mean absolute value is
+
 LARGEST_LOG = 85.0  # of a value: beyond it 32-bit floats overflow
 
 # A standard deviation below this share of the largest value is rounding error of 32-bit floats.
@@ -80,18 +82,36 @@ def _quartiles(values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor, Tensor
     return lower, median, upper
 
 
-def compress(values: Tensor, transform: Transform) -> Tensor:
-    """Draw in long tails before scaling: "log" is `sign(y) log(1 + |y|)`, straight near 0, even in sign."""
-    return values.abs().log1p().copysign(values) if transform == "log" else values
+def log_unit(context: Tensor, observed: Tensor, transform: Transform) -> Tensor:
+    """What values are counted in before they are compressed, so that the data's own unit does not matter.
+
+    Args:
+        context: `(B, L)` values; what is not observed must be 0.
+        observed: `(B, L)` mask.
+        transform: "none" or "log".
+
+    Returns:
+        `(B, 1)`: for "log" a hundredth of the mean absolute value, under which the logarithm turns straight;
+        1 where that is 0, and for "none".
+    """
+    if transform == "none":
+        return context.new_ones(len(context), 1)
+    unit = window_scale(context, observed, "mean-abs").size / LOG_REACH
+    return unit.masked_fill(unit == 0, 1)
 
 
-def expand(values: Tensor, transform: Transform) -> Tensor:
-    """The inverse of `compress`; finite for any finite value."""
+def compress(values: Tensor, unit: Tensor, transform: Transform) -> Tensor:
+    """Draw in long tails before scaling: "log" is `sign(y) log(1 + |y / unit|)`, straight near 0, even in sign."""
+    return (values / unit).abs().log1p().copysign(values) if transform == "log" else values
+
+
+def expand(values: Tensor, unit: Tensor, transform: Transform) -> Tensor:
+    """The inverse of `compress`; finite for any finite value and a unit up to 1."""
     if transform == "none":
         return values
-    return values.abs().clamp(max=LARGEST_LOG).expm1().copysign(values)
+    return values.abs().clamp(max=LARGEST_LOG).expm1().copysign(values) * unit
 
 
-def slope(values: Tensor, transform: Transform) -> Tensor:
+def slope(values: Tensor, unit: Tensor, transform: Transform) -> Tensor:
     """How much the data change where the compressed change by 1: the derivative of `expand` at `compress(values)`."""
-    return 1 + values.abs() if transform == "log" else torch.ones_like(values)
+    return unit + values.abs() if transform == "log" else torch.ones_like(values)

@@ -12,21 +12,23 @@ from forecast.networks.feedforward import FeedforwardEncoder
 from forecast.networks.recurrent import RecurrentEncoder
 from forecast.networks.shortcut import seasonal_shortcut
 from forecast.outputs import build_head
-from forecast.scaling import compress, expand, window_scale
+from forecast.scaling import compress, expand, log_unit, window_scale
 
 FIRST_SHARE = 1.0  # logarithm of how much more an untrained network gives to the first shortcut than to others
 
 
 class Frame(NamedTuple):
-    """What a network's output is measured from: `forecast = expand(base + size * output)`.
+    """What a network's output is measured from: `forecast = expand(base + size * output, unit)`.
 
     Attributes:
-        base: `(B, H)` the shortcut, in the units of the transformed data.
+        base: `(B, H)` the mean of the shortcuts, in the units of the transformed data.
         size: `(B, 1)` the window's scale; 0 where there is nothing to learn from it.
+        unit: `(B, 1)` what the data are counted in before they are transformed.
     """
 
     base: Tensor
     size: Tensor
+    unit: Tensor
 
 
 class Network(nn.Module):
@@ -77,13 +79,16 @@ class Network(nn.Module):
         """
         output, frame = self.scaled(context, observed, known, static)
         quantiles = self.head.quantiles(output)
-        return expand(frame.base.unsqueeze(-1) + quantiles * frame.size.unsqueeze(-1), self.transform)
+        base, size, unit = (part.unsqueeze(-1) for part in frame)
+        return expand(base + quantiles * size, unit, self.transform)
 
     def scaled(
         self, context: Tensor, observed: Tensor, known: Tensor, static: Tensor | None = None
     ) -> tuple[Tensor, Frame]:
         """The head's output, in units of its frame, and the frame."""
-        context = compress(context.masked_fill(~observed, 0), self.transform)
+        context = context.masked_fill(~observed, 0)
+        unit = log_unit(context, observed, self.transform)
+        context = compress(context, unit, self.transform)
         scale = window_scale(context, observed, self.scaling)
         bases = [
             seasonal_shortcut(context, observed, season, self.prediction_length, scale.mean)
@@ -96,12 +101,12 @@ class Network(nn.Module):
         shares = self.mixing(hidden).view(len(hidden), self.prediction_length, -1).softmax(-1)
         base = (torch.stack(bases, dim=-1) * shares).sum(-1)
         output: Tensor = self.head(hidden)
-        return output, Frame(base, scale.size)
+        return output, Frame(base, scale.size, unit)
 
     def in_units_of_output(self, target: Tensor, frame: Frame) -> Tensor:
         """What the output should have been: `(B, H)`. Where the frame has no size, nothing it says counts."""
         size = frame.size.masked_fill(frame.size == 0, 1)
-        return (compress(target, self.transform) - frame.base) / size
+        return (compress(target, frame.unit, self.transform) - frame.base) / size
 
     def _patches(self, values: Tensor, observed: Tensor, known: Tensor) -> Tensor:
         """`(B, N, P * (2 + K))`: each patch's values, mask and known features."""
