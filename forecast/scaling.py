@@ -106,10 +106,11 @@ def compress(values: Tensor, unit: Tensor, transform: Transform) -> Tensor:
 
 
 def expand(values: Tensor, unit: Tensor, transform: Transform) -> Tensor:
-    """The inverse of `compress`; finite for any finite value and a unit up to 1."""
+    """The inverse of `compress`; finite for any finite value."""
     if transform == "none":
         return values
-    return values.abs().clamp(max=LARGEST_LOG).expm1().copysign(values) * unit
+    size = values.abs().clamp(max=LARGEST_LOG).expm1() * unit
+    return size.clamp(max=torch.finfo(size.dtype).max).copysign(values)
 
 
 def slope(values: Tensor, unit: Tensor, transform: Transform) -> Tensor:

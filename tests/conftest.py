@@ -14,6 +14,9 @@ import httpx
 import pandas as pd
 import pytest
 
+# Two threads that wait for each other in turns cost the tiny networks here more than the second one gives.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from forecast.datasets import load_pedestrian
 
 QUICK = ["training.max_epochs=2", "training.batches_per_epoch=10", "training.batch_size=64", "network.hidden_size=16"]

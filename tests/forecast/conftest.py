@@ -26,12 +26,12 @@ def table() -> SeriesTable:
 @pytest.fixture
 def untrained() -> Forecaster:
     """A small forecaster for a day of hours."""
-    network = NetworkConfig(kind="gru", hidden_size=16, transform="none")
+    network = NetworkConfig(kind="gru", hidden_size=16)
     return Forecaster(network, prediction_length=HORIZON, context_length=168, training=QUICK)
 
 
 @pytest.fixture(scope="session")
 def model(table: SeriesTable) -> Forecaster:
     """That forecaster, trained: tests may not change it."""
-    network = NetworkConfig(kind="gru", hidden_size=16, transform="none")
+    network = NetworkConfig(kind="gru", hidden_size=16)
     return Forecaster(network, prediction_length=HORIZON, context_length=168, training=QUICK).fit(table)

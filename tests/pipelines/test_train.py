@@ -75,8 +75,8 @@ def test_the_resolved_configuration_repeats_the_run_to_the_same_weights(
     text = Path(client.download_artifacts(run.info.run_id, "resolved_config.json", str(tmp_path))).read_text()
     config = TrainConfig(**json.loads(text))
     table = read_series(table_path)
-    again = Forecaster.from_config(config.forecaster)
-    again.fit(table.drop_last(24 * validation_windows(config.forecaster, table)))
+    windows = validation_windows(config.forecaster, table)
+    again = Forecaster.from_config(config.forecaster).fit(table.drop_last(24 * windows)).refit(table, windows)
     first = Forecaster.load(saved_folder(download(client, tmp_path / "model"))).network.state_dict()
     for name, tensor in again.network.state_dict().items():
         assert tensor.equal(first[name]), name
@@ -145,7 +145,17 @@ def test_a_logged_model_that_was_altered_is_not_verified(trained: Path, monkeypa
 
 
 def test_ctrl_c_ends_the_run_as_killed_and_registers_nothing(trained: Path, table_path: Path) -> None:
-    words = ["train", "--data", str(table_path), "--prediction-length", "24", "--name", "interrupted"]
+    words = [
+        "train",
+        "--data",
+        str(table_path),
+        "--prediction-length",
+        "24",
+        "--network",
+        "lstm",
+        "--name",
+        "interrupted",
+    ]
     with subprocess.Popen(
         [str(Path(sys.executable).with_name("forecast")), *words, "--set", "training.max_epochs=10000"],
         cwd=trained,
