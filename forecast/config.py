@@ -271,6 +271,11 @@ class ForecasterConfig(MemberConfig):
         return tuple(alone)
 
     @property
+    def label(self) -> str:
+        """What a forecaster is made of, in a word or three: "lstm", "ensemble of 8"."""
+        return f"ensemble of {len(self.members)}" if self.members else self.network.kind
+
+    @property
     def longest_context(self) -> int:
         """Steps of history read by the network that reads most; 1 where that is still open."""
         return max(network.context_length or 1 for network in self.networks)

@@ -15,7 +15,7 @@ import pandas as pd
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
-from forecast import Forecaster, ForecasterConfig
+from forecast import Forecaster
 from forecast.table import SeriesTable
 from forecast.training import epoch_metrics
 from pipelines.evaluation import METRIC, THIS, Scores, as_markdown, best_baseline
@@ -70,7 +70,7 @@ def describe(client: "MlflowClient", run_id: str, config: TrainConfig, table: Se
 
     start, end = time_span(table)
     tags = {
-        "network": network_name(config.forecaster),
+        "network": config.forecaster.label,
         "recipe": config.recipe,
         "data": config.data.path,
         "data.sha256": data_digest(table),
@@ -128,18 +128,13 @@ def log_result(
     mine, best_naive = leaderboard[THIS][METRIC], leaderboard[naive][METRIC]
     verdict = "better" if mine < best_naive else "not better"
     note = (
-        f"**{network_name(forecaster.config)}** for {config.name}, {forecaster.prediction_length} steps ahead: "
+        f"**{forecaster.config.label}** for {config.name}, {forecaster.prediction_length} steps ahead: "
         f"MASE {mine:.3f}, {verdict} than {naive} ({best_naive:.3f}), over {windows} windows "
         f"of {config.data.path} kept from training."
     )
     if config.evaluation.refit:
         note += " The model logged here was then trained anew to the end of the series."
     client.set_tag(run_id, "mlflow.note.content", f"{note}\n\n{as_markdown(leaderboard)}\n")
-
-
-def network_name(config: ForecasterConfig) -> str:
-    """What a forecaster is made of, in a word or two: "lstm", "ensemble of 8"."""
-    return f"ensemble of {len(config.members)}" if config.members else config.network.kind
 
 
 def data_digest(table: SeriesTable) -> str:

@@ -10,7 +10,7 @@ from forecast.reference import CHAMPION
 from forecast.table import SeriesTable
 from pipelines.evaluation import CHAMPION_ROW, METRIC, THIS, Scores, best_baseline, comparable, evaluate, scores
 from pipelines.progress import TrainingProgress
-from pipelines.record import RunMetrics, describe, log_result, network_name
+from pipelines.record import RunMetrics, describe, log_result
 from pipelines.registry import champion, log_model, register, verify
 from pipelines.settings import TrainConfig
 from pipelines.tracking import connect, experiment_id, registry_errors
@@ -74,7 +74,7 @@ def train(config: TrainConfig, table: SeriesTable, console: Console) -> TrainedR
     client = connect()
     import mlflow
 
-    kind, networks = network_name(config.forecaster), len(config.forecaster.networks)
+    kind, networks = config.forecaster.label, len(config.forecaster.networks)
     with registry_errors():
         experiment = experiment_id(client, config.name)
         seed = config.forecaster.training.seed

@@ -91,7 +91,7 @@ def _card(model: ServedModel) -> ModelCard:
         version=model.version,
         run_id=model.run_id,
         alias=model.alias,
-        network=config.network.kind,
+        network=config.label,
         frequency=config.frequency or "step",
         context_length=model.forecaster.context_length,
         prediction_length=config.prediction_length,

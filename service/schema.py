@@ -154,7 +154,7 @@ class ModelCard(ModelVersion):
     """A model: what to send to it, and what it answers."""
 
     alias: str | None = Field(description="The alias the service was started with, where it was one.")
-    network: str = Field(description="The network's encoder: feedforward, cnn, rnn, gru or lstm.")
+    network: str = Field(description="The encoder, feedforward, cnn, rnn, gru or lstm, or how many networks answer.")
     frequency: str = Field(description="The frequency of the series it was trained on, pandas' alias.")
     context_length: int = Field(description="Steps of history it reads; what is sent beyond them is not looked at.")
     prediction_length: int = Field(description="Steps it was trained to forecast: as many as it does by default.")

@@ -66,6 +66,16 @@ def test_start_and_timestamps_say_the_same(client: httpx.Client) -> None:
     assert (a["item_id"], b["item_id"]) == ("0", "1")
 
 
+def test_beyond_the_trained_horizon_the_answer_says_so(client: httpx.Client) -> None:
+    [near] = post(client, {"target": season()}, prediction_length=24)
+    [far] = post(client, {"target": season()}, prediction_length=60)
+    assert near["warnings"] == []
+    [warning] = far["warnings"]
+    assert warning.startswith("60 steps are forecast by a model trained for 24: from step 25 on")
+    assert far["mean"][:24] == near["mean"]
+    assert len(far["mean"]) == 60
+
+
 def test_series_without_times_get_steps(client: httpx.Client) -> None:
     [prediction] = post(client, {"target": season()}, prediction_length=4)
     assert prediction["steps"] == [1, 2, 3, 4]
