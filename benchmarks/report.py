@@ -76,7 +76,7 @@ def series_count(result: list[Summary]) -> str:
 
 
 def race(result: Summary) -> str:
-    """For each peer: its best MASE, when it was there, and when each of ours was at least as good."""
+    """The picture; and for each peer its best MASE, when it was there, and when each of ours was as good."""
     curves = _curves(result)
     ours = [name for name in curves if name.startswith("ours")]
     rows = []
@@ -88,7 +88,10 @@ def race(result: Summary) -> str:
         reached = [_seconds_to(curves[mine], goal) for mine in ours]
         rows.append((name, f"{goal:.3f}", f"{seconds:.0f}", *(_against(mine, seconds) for mine in reached)))
     naive = f"\nSeasonal naive: MASE {result['seasonal_naive']:.3f}.\n"
-    return _table(("peer", "its best MASE", "its seconds", *(f"{name}, seconds" for name in ours)), rows) + naive
+    picture = f"![MASE over seconds of training](images/{PICTURE.name})\n\n"
+    return (
+        picture + _table(("peer", "its best MASE", "its seconds", *(f"{name}, seconds" for name in ours)), rows) + naive
+    )
 
 
 def accuracy(result: Summary) -> str:
