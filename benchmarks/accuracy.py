@@ -21,11 +21,10 @@ import pandas as pd
 
 from benchmarks.pairs import Summary, machine
 from forecast import AutoETS, AutoTheta, SeasonalNaive, metrics, read_series
-from forecast.predictor import Predictor
+from forecast.predictor import DEFAULT_LEVELS, Predictor
 
 RESULTS = Path(__file__).with_name("results") / "accuracy.json"
 NETWORKS = ("feedforward", "cnn", "rnn", "gru", "lstm")
-LEVELS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 SETS: dict[str, tuple[int, int, tuple[float, float] | None]] = {
     # horizon, MASE's season, and the sMAPE and MASE of the competition's Naive2, which OWA is relative to
     "m4_hourly": (48, 24, (18.383, 2.395)),
@@ -76,12 +75,12 @@ def baselines(data: Path, name: str, classical: bool) -> Summary:
     horizon, season, _ = SETS[name]
     models: dict[str, Predictor] = {"seasonal naive" if season > 1 else "naive": SeasonalNaive(season, horizon)}
     if classical:
-        long = max(season, read_series(data / f"{name}_train.parquet").frequency.season_lengths[0])
+        long = max(season, read_series(data / f"{name}_train.parquet").frequency.short_season)
         models |= {"AutoETS": AutoETS(long, horizon), "AutoTheta": AutoTheta(long, horizon)}
     rows: Summary = {}
     for label, model in models.items():
         begin = time.perf_counter()
-        frame = model.predict(data / f"{name}_train.parquet", quantile_levels=LEVELS)
+        frame = model.predict(data / f"{name}_train.parquet")
         rows[label] = {**score(data, name, frame), "seconds": time.perf_counter() - begin}
     return rows
 
@@ -97,15 +96,15 @@ def score(data: Path, name: str, frame: pd.DataFrame) -> dict[str, float]:
     test = pd.read_parquet(data / f"{name}_test.parquet")
     joined = test.merge(frame, on=["item_id", "timestamp"], how="left", validate="one_to_one")
     joined = joined.sort_values("timestamp", kind="stable").set_index("item_id").loc[list(train.item_ids)]
-    quantiles = joined[[str(level) for level in LEVELS]].to_numpy().reshape(len(train), horizon, -1)
+    quantiles = joined[[str(level) for level in DEFAULT_LEVELS]].to_numpy().reshape(len(train), horizon, -1)
     actual = joined["target"].to_numpy(float).reshape(len(train), horizon)
     if not np.isfinite(quantiles).all():
         raise ValueError(f"{name}: some steps of the test part have no forecast")
-    everything, median = np.ones(actual.shape, bool), quantiles[..., LEVELS.index(0.5)]
+    everything, median = np.ones(actual.shape, bool), quantiles[..., DEFAULT_LEVELS.index(0.5)]
     result = {
         "smape": float(metrics.smape(actual, everything, median).mean()),
         "mase": float(np.nanmean(metrics.mase(actual, everything, median, metrics.seasonal_error(train, season)))),
-        "wql": metrics.wql(actual, everything, quantiles, LEVELS),
+        "wql": metrics.wql(actual, everything, quantiles, DEFAULT_LEVELS),
         "coverage80": metrics.coverage(actual, everything, quantiles[..., 0], quantiles[..., -1]),
     }
     if naive2:

@@ -1,5 +1,7 @@
 """What the data decide: the settings left open in a configuration."""
 
+from collections.abc import Callable
+from functools import cache
 from math import ceil
 
 import numpy as np
@@ -15,6 +17,9 @@ from forecast.table import SeriesTable
 LONGEST_PATCH = 48
 LEAD_TIMES = 12  # looked at when naive forecasts are compared
 SHORTEST_HISTORY, LONGEST_MINIMUM = 4, 24
+
+NaiveError = Callable[[int], npt.NDArray[np.floating]]
+"""What repeating a season of so many steps errs by, for each series."""
 
 
 def resolve(config: ForecasterConfig, table: SeriesTable) -> ForecasterConfig:
@@ -33,25 +38,27 @@ def resolve(config: ForecasterConfig, table: SeriesTable) -> ForecasterConfig:
     """
     if config.frequency is not None:
         check_frequency(config, table)
-    seasons = table.frequency.season_lengths
-    short = seasons[0] if seasons else 1
+    short, nonnegative, horizon = table.frequency.short_season, table.is_nonnegative(), config.prediction_length
+    # Members ask for the same errors again, each of which is a pass over all the data.
+    naive_error = cache(lambda season: _naive_error(table, season, horizon))
     common = {
         "covariates": learn(config.covariates, table),
         "minimum_history": config.minimum_history or max(SHORTEST_HISTORY, min(short, LONGEST_MINIMUM)),
         "frequency": table.frequency.alias,
-        "nonnegative": table.is_nonnegative() if config.nonnegative is None else config.nonnegative,
+        "nonnegative": nonnegative if config.nonnegative is None else config.nonnegative,
     }
     if config.members:
-        members = tuple(_resolve_network(member, config.prediction_length, table) for member in config.members)
+        members = tuple(_resolve_network(one, horizon, table, nonnegative, naive_error) for one in config.members)
         return ForecasterConfig.build(**{**dict(config), **common, "members": members})
-    decided = _resolve_network(config, config.prediction_length, table)
+    decided = _resolve_network(config, horizon, table, nonnegative, naive_error)
     return ForecasterConfig.build(**{**dict(config), **common, **dict(decided)})
 
 
-def _resolve_network(config: MemberConfig, horizon: int, table: SeriesTable) -> MemberConfig:
+def _resolve_network(
+    config: MemberConfig, horizon: int, table: SeriesTable, nonnegative: bool, naive_error: NaiveError
+) -> MemberConfig:
     """One network's settings, completed."""
-    seasons = table.frequency.season_lengths
-    short = seasons[0] if seasons else 1
+    seasons, short = table.frequency.season_lengths, table.frequency.short_season
     typical = int(np.median(table.lengths))
     patch = config.network.patch_length or _patch_length(short, config.context_length)
     context = config.context_length
@@ -62,9 +69,9 @@ def _resolve_network(config: MemberConfig, horizon: int, table: SeriesTable) -> 
         context = ceil(max(min(wanted, typical - horizon), patch, needed) / patch) * patch
     shortcut = config.network.shortcut
     if shortcut is None:
-        shortcut = _shortcuts(table, [s for s in (1, *seasons) if s <= context], context, horizon)
+        shortcut = _shortcuts([s for s in (1, *seasons) if s <= context], context, naive_error)
     layers = config.network.num_layers or (layers_to_see(context // patch) if config.network.kind == "cnn" else 1)
-    transform = config.network.transform or ("log" if table.is_nonnegative() else "none")
+    transform = config.network.transform or ("log" if nonnegative else "none")
     decided = {"patch_length": patch, "shortcut": shortcut, "num_layers": layers, "transform": transform}
     network = config.network.model_copy(update=decided)
     return MemberConfig.build(context_length=context, network=network, training=config.training)
@@ -101,9 +108,9 @@ def _patch_length(short: int, context: int | None) -> int:
     return max(size for size in sizes if short % size == 0 and (context is None or context % size == 0))
 
 
-def _shortcuts(table: SeriesTable, candidates: list[int], context: int, horizon: int) -> tuple[int, ...]:
+def _shortcuts(candidates: list[int], context: int, naive_error: NaiveError) -> tuple[int, ...]:
     """The seasons and twice each, that whose naive forecast errs least first; the last value only where it is best."""
-    errors = np.stack([_naive_error(table, season, horizon) for season in candidates])
+    errors = np.stack([naive_error(season) for season in candidates])
     # Each series counts by how its own errors compare, whatever its size.
     known = np.isfinite(errors)
     total = np.where(known, errors, 0).sum(0)

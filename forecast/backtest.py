@@ -170,8 +170,7 @@ def backtest(
             f"the levels 0.1, 0.5 and 0.9 are measured, found {found}", "add them", field="quantile_levels"
         )
         raise ParameterError(problem)
-    seasons = table.frequency.season_lengths
-    lag = (seasons[0] if seasons else 1) if season is None else season
+    lag = table.frequency.short_season if season is None else season
     ends = prediction_length + np.arange(windows)[::-1] * (step or prediction_length)
     ready: Mapping[str, Predictor] = {}
     parts: list[tuple[npt.NDArray[np.int64], SeriesTable]] = []

@@ -51,10 +51,7 @@ class SeasonalNaive(Predictor):
         point = np.concatenate([self._point(table.select(part), prediction_length) for part in parts])
         deviation = np.nan_to_num(seasonal_deviation(table, self.season_length))
         seasons_ahead = np.arange(prediction_length) // self.season_length + 1
-        z = torch.special.ndtri(torch.tensor([0.5, *quantile_levels], dtype=torch.float64)).numpy()
-        spread = deviation[:, None] * np.sqrt(seasons_ahead)
-        result: npt.NDArray[np.float32] = (point[..., None] + spread[..., None] * z).astype(np.float32)
-        return result
+        return normal_forecast(point, deviation[:, None] * np.sqrt(seasons_ahead), quantile_levels)
 
     def _point(self, table: SeriesTable, prediction_length: int) -> npt.NDArray[np.float32]:
         values, observed = table.tail(self.context_length)
@@ -67,3 +64,21 @@ class SeasonalNaive(Predictor):
             torch.from_numpy(mean.astype(np.float32)),
         )
         return point.numpy()
+
+
+def normal_forecast(
+    point: npt.NDArray[np.floating], deviation: npt.NDArray[np.floating], quantile_levels: Sequence[float]
+) -> npt.NDArray[np.float32]:
+    """Mean and quantiles of normals, in the form of `Predictor.forecast`.
+
+    Args:
+        point: `(N, H)` their means.
+        deviation: `(N, H)` their standard deviations.
+        quantile_levels: R levels.
+
+    Returns:
+        `(N, H, 1 + R)`.
+    """
+    z = torch.special.ndtri(torch.tensor([0.5, *quantile_levels], dtype=torch.float64)).numpy()
+    result: npt.NDArray[np.float32] = (point[..., None] + deviation[..., None] * z).astype(np.float32)
+    return result

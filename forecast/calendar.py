@@ -157,6 +157,11 @@ class Frequency:
         cycles = (MINUTE, HOUR) if self.size < MINUTE else (HOUR, DAY) if self.size < 5 * MINUTE else (DAY, WEEK)
         return tuple(cycle // self.size for cycle in cycles if cycle % self.size == 0 and cycle > self.size)
 
+    @property
+    def short_season(self) -> int:
+        """Steps of the shortest season; 1 where nothing repeats by the calendar."""
+        return next(iter(self.season_lengths), 1)
+
     def _anchor(self, months: Times) -> Times:
         """The instant in each month from which days are counted: its start, or the start of the next."""
         return (months + 1 if self.kind == "month-end" else months).astype("M8[us]")

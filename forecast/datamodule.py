@@ -49,7 +49,7 @@ class WindowsDataModule(pl.LightningDataModule):
         long_enough = lengths - kept >= minimum + horizon
         last = lengths - horizon - torch.where(long_enough, kept, 0)
         self.origins = Origins(torch.full_like(last, minimum), last)
-        self.validation = last_origins(
+        self.validation = _last_origins(
             lengths, torch.arange(len(lengths))[long_enough], horizon, self.validation_windows
         )
         if not long_enough.any():
@@ -77,7 +77,7 @@ class WindowsDataModule(pl.LightningDataModule):
         return _GivenWindows(self.windows, *self.validation, self.config.training.batch_size)
 
 
-def last_origins(lengths: Tensor, series: Tensor, horizon: int, windows: int) -> tuple[Tensor, Tensor]:
+def _last_origins(lengths: Tensor, series: Tensor, horizon: int, windows: int) -> tuple[Tensor, Tensor]:
     """Series and origin of the last windows of each series, evenly thinned out to `MOST_VALIDATED`.
 
     Args:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from forecast.baselines import SeasonalNaive
+from forecast.baselines import SeasonalNaive, normal_forecast
 from forecast.errors import PROBLEMS_SHOWN, DataWarning, ParameterError, Problem
 from forecast.levels import check_levels
 from forecast.predictor import SERIES_AT_ONCE, Predictor, check_horizon
@@ -73,9 +73,8 @@ class StatisticalModel(Predictor):
         parts = np.array_split(np.arange(len(table)), -(-len(table) // SERIES_AT_ONCE))
         answers = [self._point_and_deviation(table.select(part), prediction_length) for part in parts]
         point, deviation = (np.concatenate(arrays) for arrays in zip(*answers, strict=True))
-        z = torch.special.ndtri(torch.tensor([0.5, *quantile_levels], dtype=torch.float64)).numpy()
         with np.errstate(over="ignore"):  # what leaves the range of 32 bits is no forecast
-            result: npt.NDArray[np.float32] = (point[..., None] + deviation[..., None] * z).astype(np.float32)
+            result = normal_forecast(point, deviation, quantile_levels)
         given_up: Mask = np.logical_not(np.isfinite(result).all(axis=(1, 2)))
         if given_up.any():
             result[given_up] = self._stand_in.forecast(table.select(given_up), prediction_length, quantile_levels)

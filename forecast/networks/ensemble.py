@@ -44,17 +44,7 @@ class Ensemble(nn.Module):
         self.register_buffer("factors", torch.ones(self.prediction_length, len(levels)))
 
     def forward(self, context: Tensor, observed: Tensor, known: Tensor, static: Tensor | None = None) -> Tensor:
-        """Forecast.
-
-        Args:
-            context: `(B, L)` values; what stands where nothing was observed has no effect.
-            observed: `(B, L)` mask.
-            known: `(B, L+H, K)` features known for past and future.
-            static: `(B, S)` features of the series; not needed where there are none.
-
-        Returns:
-            `(B, H, Q)` quantiles, never crossing.
-        """
+        """Forecast: takes and gives what `Network.forward` does, L being the longest context of the members."""
         quantiles = self.combine(self.each(context, observed, known, static))
         quantiles = stretch(quantiles, self.factors, self.middle)
         if self.nonnegative:

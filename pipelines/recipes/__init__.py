@@ -9,7 +9,6 @@ import yaml
 from forecast.errors import ParameterError, Problem
 from pipelines.settings import setting_names
 
-AUTO = "auto"
 FOLDER = files("pipelines.recipes")
 
 
