@@ -46,7 +46,7 @@ def test_recipes_are_listed_and_shown(tmp_path: Path) -> None:
     listed = run_forecast(tmp_path, "recipes").stdout
     assert [line.split()[0] for line in listed.splitlines()] == recipe_names()
     assert "auto  Any series" in listed
-    assert "shortcut: [168, 24, 48, 336]" in run_forecast(tmp_path, "recipes", "m4_hourly").stdout
+    assert "shortcut: [168, 24, 48, 336]" in run_forecast(tmp_path, "recipes", "show", "m4_hourly").stdout
 
 
 @pytest.mark.parametrize(

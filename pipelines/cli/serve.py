@@ -1,0 +1,50 @@
+"""forecast serve, forecast ui: processes that answer until they are stopped."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.app import app, console
+from pipelines.cli.options import Model
+
+
+@app.command()
+def serve(
+    model: Model,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8000,
+) -> None:
+    """Answer POST /v1/forecast with a registered model."""
+    from forecast.reference import ModelReference
+    from pipelines.tracking import tracking_uri
+
+    ModelReference.parse(model)
+    address = {"FORECAST_HOST": host, "FORECAST_PORT": str(port)}
+    _become(
+        [sys.executable, "-m", "service"], {"FORECAST_MODEL": model, "MLFLOW_TRACKING_URI": tracking_uri(), **address}
+    )
+
+
+@app.command()
+def ui(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 5000,
+) -> None:
+    """Browse the runs and models of the embedded store in the MLflow UI."""
+    from pipelines.tracking import connect, shown_uri, tracking_uri
+
+    connect()
+    if tracking_uri().startswith("http"):
+        console.print(f"runs are tracked at {shown_uri()}: open that address in a browser")
+        return
+    console.print(f"open http://{host}:{port} in a browser; Ctrl-C ends it")
+    words = ["server", "--backend-store-uri", tracking_uri(), "--host", host, "--port", str(port), "--workers", "1"]
+    _become([sys.executable, "-m", "mlflow", *words], {})
+
+
+def _become(command: list[str], settings: dict[str, str]) -> None:
+    """Turn this process into another, which then gets its signals itself."""
+    sys.stdout.flush()
+    os.execve(command[0], command, {**os.environ, **settings})  # noqa: S606
