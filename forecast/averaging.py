@@ -27,6 +27,19 @@ class WeightAveraging(Callback):
         self.share = share
         self._average: AveragedModel | None = None
         self._trained: dict[str, Any] = {}
+        self._resumed: dict[str, Any] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        average = self._average.state_dict() if self._average is not None else {}
+        return {"average": dict(average), "trained": self._trained}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._resumed, self._trained = state_dict["average"], state_dict["trained"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._resumed and isinstance(pl_module, ForecastModule):
+            self._average = AveragedModel(pl_module.network)
+            self._average.load_state_dict(self._resumed)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         if isinstance(pl_module, ForecastModule) and pl_module.progress > 1 - self.share:

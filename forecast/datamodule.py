@@ -1,6 +1,6 @@
 """The LightningDataModule: random windows to train on, the last windows of each series to validate on."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytorch_lightning as pl
 import torch
@@ -14,6 +14,7 @@ from forecast.metrics import seasonal_error
 from forecast.table import SeriesTable
 from forecast.windows import Batch, Origins, Windows
 
+EPOCHS_OF_A_SEED = 1_000_003  # more than any training has: the seeds of two do not meet
 MOST_VALIDATED = 4096  # windows an epoch, evenly taken from all that are kept: enough for a steady loss
 
 
@@ -65,9 +66,14 @@ class WindowsDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         training = self.config.training
         windows = _RandomWindows(
-            self.windows, self.origins, training.batch_size, training.batches_per_epoch, training.seed
+            self.windows, self.origins, training.batch_size, training.batches_per_epoch, self._epoch_seed
         )
         return DataLoader(windows, batch_size=None)
+
+    def _epoch_seed(self) -> int:
+        """The seed of this epoch's windows: the same in a training that was cut off and resumed."""
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        return self.config.training.seed * EPOCHS_OF_A_SEED + epoch
 
     def val_dataloader(self) -> DataLoader[Batch]:
         return DataLoader(self.validation_batches(), batch_size=None)
@@ -94,19 +100,19 @@ def _last_origins(lengths: Tensor, series: Tensor, horizon: int, windows: int) -
 
 
 class _RandomWindows(IterableDataset[Batch]):
-    """Batches of windows drawn with replacement, every window as likely; the same for the same seed and epoch."""
+    """Batches of windows drawn with replacement, every window as likely; the same for the same seed."""
 
-    def __init__(self, windows: Windows, origins: Origins, batch_size: int, batches: int, seed: int) -> None:
+    def __init__(
+        self, windows: Windows, origins: Origins, batch_size: int, batches: int, seed: Callable[[], int]
+    ) -> None:
         self.windows, self.origins = windows, origins
         self.batch_size, self.batches, self.seed = batch_size, batches, seed
-        self.epoch = 0
 
     def __len__(self) -> int:
         return self.batches
 
     def __iter__(self) -> Iterator[Batch]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        self.epoch += 1
+        generator = torch.Generator().manual_seed(self.seed())
         for _ in range(self.batches):
             number = torch.randint(len(self.origins), (self.batch_size,), generator=generator)
             yield self.windows.gather(*self.origins.window(number))

@@ -13,7 +13,7 @@ import torch
 from forecast.auto import check_frequency, resolve, validation_windows
 from forecast.config import LONGEST_HORIZON, CovariatesConfig, ForecasterConfig, NetworkConfig, TrainingConfig
 from forecast.covariate_features import check_known_ahead
-from forecast.errors import ModelNotFound, Problem
+from forecast.errors import ModelNotFound, ParameterError, Problem
 from forecast.levels import level_weights
 from forecast.networks import Ensemble
 from forecast.predictor import SERIES_AT_ONCE, Data, Predictor, check_horizon
@@ -109,7 +109,7 @@ class Forecaster(Predictor):
             )
         return self._network
 
-    def fit(self, series: Data, callbacks: "Sequence[Callback]" = ()) -> Self:
+    def fit(self, series: Data, callbacks: "Sequence[Callback]" = (), checkpoints: str | Path | None = None) -> Self:
         """Train on series; the end of each is kept for validation, and the best epoch's weights are kept.
 
         What the validation windows show of the whole is kept too: the weights of an ensemble's members, and
@@ -120,20 +120,25 @@ class Forecaster(Predictor):
         Args:
             series: A table, or anything `read_series` takes.
             callbacks: Lightning callbacks, to watch the training.
+            checkpoints: A folder in which the training keeps its state. Cut off, even by a lost machine, and
+                called again with the same folder and series, it goes on and ends with the same weights.
 
         Returns:
             Itself.
 
         Raises:
             DataError: The series cannot be used, or none is long enough.
-            ParameterError: The settings do not fit the data.
+            ParameterError: The settings do not fit the data, or the folder is another training's.
             TrainingError: The loss became infinite or not a number.
         """
         from forecast.training import finish, train  # Lightning takes seconds: not for those who only predict
 
         table = series if isinstance(series, SeriesTable) else read_series(series, covariates=self.config.covariates)
         config = resolve(self.config, table)
-        trained = [train(one, table, callbacks) for one in config.networks]
+        folders = _folders(checkpoints, "fit", config)
+        trained = [
+            train(one, table, callbacks, folder=folder) for one, folder in zip(config.networks, folders, strict=True)
+        ]
         network = build_ensemble(config, [member for member, _ in trained])
         self._kept = validation_windows(config, table)
         finish(network, config, table, self._kept)
@@ -141,7 +146,13 @@ class Forecaster(Predictor):
         self.config, self._network = config, network.eval()
         return self
 
-    def refit(self, series: Data, held_back: int = 0, callbacks: "Sequence[Callback]" = ()) -> Self:
+    def refit(
+        self,
+        series: Data,
+        held_back: int = 0,
+        callbacks: "Sequence[Callback]" = (),
+        checkpoints: str | Path | None = None,
+    ) -> Self:
         """Train the same networks anew, to the very end of the series and as long as was best in `fit`.
 
         For the model that goes live: the latest values, which were kept for validation and judgement, are
@@ -152,6 +163,7 @@ class Forecaster(Predictor):
             series: As in `fit`, with what was held back from it.
             held_back: Windows at each series' end that `fit` was not given.
             callbacks: Lightning callbacks, to watch the training.
+            checkpoints: As in `fit`, and the same folder if there is one.
 
         Returns:
             A new forecaster.
@@ -169,11 +181,13 @@ class Forecaster(Predictor):
         table = series if isinstance(series, SeriesTable) else read_series(series, covariates=self.config.covariates)
         finish(fitted, self.config, table, self._kept + held_back)
         members = []
-        for k, (one, old) in enumerate(zip(self.config.networks, fitted.members, strict=True)):
+        folders = _folders(checkpoints, "refit", self.config)
+        for k, (one, old, folder) in enumerate(zip(self.config.networks, fitted.members, folders, strict=True)):
             epochs = [epoch for epoch in self.history if epoch["member"] == k]
             best = min(range(len(epochs)), key=lambda number: epochs[number]["val_loss"])
             training = one.training.model_copy(update={"max_epochs": best + 1})
-            member, _ = train(one.model_copy(update={"training": training}), table, callbacks, validate=False)
+            config = one.model_copy(update={"training": training})
+            member, _ = train(config, table, callbacks, validate=False, folder=folder)
             member.load_state_dict(dict(old.named_buffers()), strict=False)
             members.append(member)
         network = build_ensemble(self.config, members)
@@ -237,3 +251,26 @@ class Forecaster(Predictor):
     def _trained_quantiles(self, table: SeriesTable) -> npt.NDArray[np.float32]:
         """The trained quantiles for one series: `(H, Q)`."""
         return self.forecast(table, self.prediction_length, self.config.quantile_levels)[0, :, 1:]
+
+
+def _folders(checkpoints: str | Path | None, stage: str, config: ForecasterConfig) -> list[Path | None]:
+    """The folder of each network's training.
+
+    Raises:
+        ParameterError: They hold those of other settings.
+    """
+    from forecast.checkpoints import same_training
+
+    numbers = range(len(config.networks))
+    if checkpoints is None:
+        return [None for _ in numbers]
+    folder = Path(checkpoints) / stage
+    if not same_training(folder, config.model_dump(mode="json")):
+        raise ParameterError(
+            Problem(
+                f"{str(folder)!r} holds a training with other settings",
+                "name another folder, or go on with the settings it was begun with",
+                field="checkpoints",
+            )
+        )
+    return [folder / f"{number:02d}" for number in numbers]

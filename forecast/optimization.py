@@ -31,7 +31,7 @@ def build_optimizer(parameters: Iterable[nn.Parameter], config: TrainingConfig) 
 
 
 def build_schedule(
-    optimizer: Optimizer, config: TrainingConfig, progress: Callable[[], float]
+    optimizer: Optimizer, config: TrainingConfig, progress: Callable[[], float], monitor: str
 ) -> LRSchedulerConfigType:
     """The schedule of a training, in Lightning's form.
 
@@ -39,10 +39,11 @@ def build_schedule(
         optimizer: Whose learning rate it sets.
         config: Which schedule.
         progress: How much of the training is done, 0 to 1, asked at every step.
+        monitor: The name of the loss that "plateau" follows.
     """
     if config.schedule == "plateau":
         plateau = ReduceLROnPlateau(optimizer, factor=PLATEAU_FACTOR, patience=PLATEAU_EPOCHS - 1)
-        return {"scheduler": plateau, "interval": "epoch", "monitor": "val_loss"}
+        return {"scheduler": plateau, "interval": "epoch", "monitor": monitor}
     factor = SCHEDULES[config.schedule]
     return {"scheduler": LambdaLR(optimizer, lambda _: factor(progress())), "interval": "step"}
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from forecast.averaging import WeightAveraging
 from forecast.calibration import stretch_factors
+from forecast.checkpoints import KeepState, load_finished, save_finished, state_to_resume
 from forecast.combination import select_weights
 from forecast.config import ForecasterConfig
 from forecast.datamodule import WindowsDataModule
@@ -29,7 +31,11 @@ from forecast.table import SeriesTable
 
 
 def train(
-    config: ForecasterConfig, table: SeriesTable, callbacks: Sequence[Callback] = (), validate: bool = True
+    config: ForecasterConfig,
+    table: SeriesTable,
+    callbacks: Sequence[Callback] = (),
+    validate: bool = True,
+    folder: Path | None = None,
 ) -> tuple[Network, list[dict[str, float]]]:
     """Train a network.
 
@@ -39,6 +45,8 @@ def train(
         callbacks: Lightning callbacks, to watch the training.
         validate: Whether to keep the last windows from training and to stop where they get no better. Without,
             all is trained on, to the last epoch.
+        folder: Where the training keeps its state. One that was cut off there goes on, and ends with the
+            weights it would have had; one that was finished is not repeated.
 
     Returns:
         The network with the weights of its best (or last) epoch, on the CPU, and one entry per epoch:
@@ -51,12 +59,15 @@ def train(
     """
     training = config.training
     recorder = _Recorder()
-    with _quiet(), torch.random.fork_rng(), tempfile.TemporaryDirectory() as folder:
+    with _quiet(), torch.random.fork_rng(), _kept_in(folder) as place:
         torch.manual_seed(training.seed)
-        data = WindowsDataModule(table, config, validate)
         network = build_network(config)
+        epochs = load_finished(place, network)
+        if epochs is not None:
+            return network.eval(), epochs
+        data = WindowsDataModule(table, config, validate)
         module = ForecastModule(network, config, training.max_epochs * training.batches_per_epoch)
-        best = ModelCheckpoint(folder, monitor="val_loss", save_weights_only=True)
+        best = ModelCheckpoint(place, "best", monitor="val_loss", save_weights_only=True, enable_version_counter=False)
         trainer = pl.Trainer(
             max_epochs=training.max_epochs,
             accelerator="auto",
@@ -65,33 +76,33 @@ def train(
             num_sanity_val_steps=0,
             limit_val_batches=1.0 if validate else 0,
             logger=False,
-            enable_checkpointing=validate,
+            enable_checkpointing=validate or folder is not None,
             enable_progress_bar=False,
             enable_model_summary=False,
-            default_root_dir=folder,
+            default_root_dir=place,
             callbacks=[
                 *([EarlyStopping("val_loss", patience=training.patience), best] if validate else []),
                 *([WeightAveraging(training.weight_averaging)] if training.weight_averaging else []),
                 _TimeLimit(),
                 recorder,
+                *([KeepState(place)] if folder else []),
                 *callbacks,
             ],
         )
         with _interrupts():
-            trainer.fit(module, data)
-        losses = [loss for epoch in recorder.epochs for loss in epoch.values()]
-        if not recorder.epochs or not all(map(isfinite, losses)):
-            raise TrainingError(
-                Problem(
-                    "the loss became infinite or not a number", "lower training.learning_rate, or look for odd values"
-                )
-            )
+            trainer.fit(module, data, ckpt_path=state_to_resume(place), weights_only=True)
+        if not all(isfinite(value) for epoch in recorder.epochs for value in epoch.values()):
+            hint = "look for odd values in the last windows of the series"
+            raise TrainingError(Problem("the validation loss became infinite or not a number", hint))
         if validate:
             weights = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
             module.load_state_dict(weights)
         if validate and isinstance(network.head, MeanHead):
             network.head.learn_spread(_errors(module.cpu(), data))
-    return network.cpu().eval(), recorder.epochs
+        network.cpu().eval()
+        if folder:
+            save_finished(place, network, recorder.epochs)
+    return network, recorder.epochs
 
 
 def finish(network: Ensemble, config: ForecasterConfig, table: SeriesTable, windows: int) -> None:
@@ -142,6 +153,12 @@ class _Recorder(Callback):
     def __init__(self) -> None:
         self.epochs: list[dict[str, float]] = []
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs": list(self.epochs)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.epochs = state_dict["epochs"]
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.epochs.append(epoch_metrics(trainer))
 
@@ -159,6 +176,17 @@ class _TimeLimit(Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         if isinstance(pl_module, ForecastModule) and pl_module.progress >= 1:
             trainer.should_stop = True
+
+
+@contextmanager
+def _kept_in(folder: Path | None) -> Iterator[Path]:
+    """A training's folder: the one it is given, or one that goes with it."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder.absolute()
+    else:
+        with tempfile.TemporaryDirectory() as place:
+            yield Path(place)
 
 
 @contextmanager

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -32,8 +34,11 @@ def test_no_window_trained_on_reaches_into_one_validated_on():
 
 
 def test_every_batch_is_as_long_as_asked_and_every_epoch_draws_anew():
-    loader = make([30, 20]).train_dataloader()
-    first, second = list(loader), list(loader)
+    data = make([30, 20])
+    loader = data.train_dataloader()
+    first = list(loader)
+    data.trainer = SimpleNamespace(current_epoch=1)
+    second = list(loader)
     assert [len(batch.context) for batch in first] == [8] * 5
     assert not torch.equal(first[0].context, first[1].context)
     assert not torch.equal(first[0].context, second[0].context)

@@ -77,7 +77,7 @@ def test_a_cosine_falls_from_the_start():
 def test_a_schedule_follows_the_progress_whatever_the_step(schedule, factor):
     optimizer, _ = optimizer_of(schedule=schedule)
     progress = 0.0
-    scheduler = build_schedule(optimizer, TrainingConfig(schedule=schedule), lambda: progress)["scheduler"]
+    scheduler = build_schedule(optimizer, TrainingConfig(schedule=schedule), lambda: progress, "val_loss")["scheduler"]
     for progress in (0.1, 0.1, 0.7):
         optimizer.step()
         scheduler.step()

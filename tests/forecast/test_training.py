@@ -36,10 +36,21 @@ def test_patience_ends_a_training_that_no_longer_improves(table):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_loss_that_is_no_number_is_an_error(table, monkeypatch, value):
+def test_a_loss_that_is_no_number_ends_the_training_at_once_and_names_the_layer(table, monkeypatch, value):
     monkeypatch.setattr("forecast.outputs.pinball", lambda error, levels: error * value)
-    with pytest.raises(TrainingError, match="the loss became infinite or not a number; lower"):
+    with pytest.raises(TrainingError, match=r"in epoch 1, step 1: the loss is (nan|inf), .* 'head[^']*' was the first"):
         Forecaster(SMALL, 24, 168, QUICK).fit(table)
+
+
+def test_a_gradient_that_goes_wrong_inside_is_named_by_its_layer(table):
+    class Break(Callback):
+        def on_after_backward(self, trainer, pl_module):
+            for name, weights in pl_module.network.named_parameters():
+                if trainer.global_step == 2 and name.startswith("encoder"):
+                    weights.grad[...] = math.inf
+
+    with pytest.raises(TrainingError, match=r"epoch 1, step 3: the loss is 0\.\d+, and the gradient of 'encoder"):
+        Forecaster(SMALL, 24, 168, QUICK).fit(table, callbacks=[Break()])
 
 
 def test_ctrl_c_is_a_keyboard_interrupt_and_stays_one(table):
