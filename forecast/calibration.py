@@ -11,6 +11,7 @@ from torch import Tensor
 ENOUGH = 400  # errors behind a factor; where a lead time has fewer, its neighbours lend theirs
 TOO_FEW = 20  # under which nothing is moved
 LEAST, MOST = 0.2, 5.0
+BELIEF = 3  # origins' worth of belief that the quantiles are right as they are
 
 
 def stretch(quantiles: Tensor, factors: Tensor, middle: int) -> Tensor:
@@ -62,3 +63,16 @@ def stretch_factors(quantiles: Tensor, actual: Tensor, observed: Tensor, levels:
         found = found.clamp(LEAST, MOST).nan_to_num(1.0)
         factors[:, k] = torch.where(number >= TOO_FEW, found, 1.0).float()
     return factors
+
+
+def shrink(factors: Tensor, origins: int) -> Tensor:
+    """Draw factors towards 1, the more so the fewer origins they were learnt from.
+
+    All series of an origin share what happened after it (a crisis, a mild winter), so that thousands of their
+    errors may be worth little more than one: only other origins tell what is usual.
+
+    Args:
+        factors: `(H, Q)`.
+        origins: Forecasts made one after the other, of each series.
+    """
+    return 1 + (factors - 1) * origins / (origins + BELIEF)

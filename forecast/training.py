@@ -16,7 +16,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor
 
 from forecast.averaging import WeightAveraging
-from forecast.calibration import stretch_factors
+from forecast.calibration import shrink, stretch_factors
 from forecast.checkpoints import KeepState, load_finished, save_finished, state_to_resume
 from forecast.combination import select_weights
 from forecast.config import ForecasterConfig
@@ -131,7 +131,8 @@ def finish(network: Ensemble, config: ForecasterConfig, table: SeriesTable, wind
             unit = torch.where(size > 0, 1 / size, 0)
             network.weights.copy_(select_weights(each, actual, observed, unit, levels))
         if config.calibration:
-            network.factors.copy_(stretch_factors(network.combine(each), actual, observed, levels))
+            factors = stretch_factors(network.combine(each), actual, observed, levels)
+            network.factors.copy_(shrink(factors, windows))
 
 
 def _errors(module: ForecastModule, data: WindowsDataModule) -> Tensor:

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecast.calibration import LEAST, MOST, TOO_FEW, stretch, stretch_factors
+from forecast.calibration import LEAST, MOST, TOO_FEW, shrink, stretch, stretch_factors
 
 LEVELS = torch.tensor([0.1, 0.25, 0.5, 0.75, 0.9])
 Z = torch.special.ndtri(LEVELS.double()).float()
@@ -79,3 +79,9 @@ def test_moved_quantiles_never_cross_and_the_median_stays(factors, seed):
 def test_a_factor_of_one_changes_nothing():
     quantiles = torch.randn(4, 3, 5).sort().values * 1e30
     assert torch.equal(stretch(quantiles, torch.ones(3, 5), 2), quantiles)
+
+
+def test_few_origins_move_little_and_many_nearly_all():
+    factors = torch.tensor([[0.5, 1.0, 2.0]])
+    assert shrink(factors, 1).tolist() == [[0.875, 1.0, 1.25]]
+    torch.testing.assert_close(shrink(factors, 1000), factors, atol=0.01, rtol=0)
