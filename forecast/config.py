@@ -3,8 +3,10 @@
 Fields left at None are set from the data by `auto.resolve`; what was decided is saved with the model.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+import re
+from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, Self, get_args
 
 from annotated_types import Ge, Gt, Le, Len, Lt
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -45,7 +47,7 @@ class Config(BaseModel):
         try:
             return cls(**settings)
         except ValidationError as error:
-            raise ParameterError([_problem(one) for one in error.errors(include_url=False)]) from None
+            raise ParameterError([_problem(cls, one) for one in error.errors(include_url=False)]) from None
 
 
 class NetworkConfig(Config):
@@ -295,12 +297,36 @@ def _overlaid(settings: Mapping[str, Any], member: Mapping[str, Any]) -> dict[st
     return whole
 
 
-def _problem(error: Any) -> Problem:
-    """A pydantic error in this library's words."""
-    path = ".".join(str(part) for part in error["loc"])
+def _problem(root: type[BaseModel], error: Any) -> Problem:
+    """A pydantic error in this library's words: the setting by its path, what is allowed, the nearest right name."""
+    steps = [str(part) for part in error["loc"]]
+    path = ".".join(steps).removeprefix("forecaster.")
     if error["type"] == "extra_forbidden":
-        return Problem(f"there is no setting {path!r}", "see `forecast train --help` for those there are", field=path)
+        known = _field_names(root, steps[:-1])
+        return Problem(f"there is no setting {path!r}", nearest(steps[-1], known), field=path)
     if error["type"] == "value_error":
         return Problem(str(error["ctx"]["error"]), "change one of the two", field=path or None)
-    found = "" if error["type"] == "missing" else f", got {str(error['input'])[:60]!r}"
-    return Problem(f"{path}: {error['msg'][0].lower()}{error['msg'][1:]}{found}", field=path)
+    if error["type"] == "missing":
+        return Problem(f"{path} is missing", "set it", field=path)
+    found = str(error["input"])[:60]
+    allowed = re.findall(r"'([^']+)'", error["ctx"]["expected"]) if error["type"] == "literal_error" else []
+    close = get_close_matches(found, allowed, 1)
+    hint = f"did you mean {close[0]!r}?" if close else ""
+    return Problem(f"{path}: {error['msg'][0].lower()}{error['msg'][1:]}, got {found!r}", hint, field=path)
+
+
+def nearest(name: str, known: Collection[str], otherwise: str = "") -> str:
+    """What to do about a name that there is not: the one probably meant, or `otherwise`, by default all there are."""
+    close = [one for one in known if one.endswith(f".{name}")] or get_close_matches(name, known, 1, 0.5)
+    return f"did you mean {close[0]!r}?" if close else otherwise or f"there are {', '.join(sorted(known))}"
+
+
+def _field_names(model: type[BaseModel], steps: Sequence[str]) -> list[str]:
+    """The settings there are in the part of the tree that these steps lead to."""
+    for step in steps:
+        if step.isdigit():
+            continue
+        annotation = model.model_fields[step].annotation
+        parts = [annotation, *get_args(annotation), *(deep for part in get_args(annotation) for deep in get_args(part))]
+        model = next(part for part in parts if isinstance(part, type) and issubclass(part, BaseModel))
+    return list(model.model_fields)

@@ -7,12 +7,13 @@
     │   ├── ModelNotFound     there is none under that name
     │   └── ModelDamaged      its files are missing, altered or do not fit together
     ├── TrainingError         training went wrong: the loss is no longer a number
-    └── RegistryUnavailable   the tracking store or model registry does not answer
+    ├── RegistryUnavailable   the tracking store or model registry does not answer
+    └── DiskFull              there is no room left for what must be kept
 
     DataWarning               the series can be used; something about them is worth knowing
 
 Every error carries a `code` (short, stable, for programs) and `problems` (for people): what was
-found, where, and what to do about it. All but the last two branches are the caller's to mend.
+found, where, and what to do about it. All but the last three branches are the caller's to mend.
 """
 
 import re
@@ -125,6 +126,12 @@ class RegistryUnavailable(ForecastError):
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(replace(problem, detail=without_password(problem.detail)))
+
+
+class DiskFull(ForecastError):
+    """There is no room left for what must be kept."""
+
+    code = "disk-full"
 
 
 class DataWarning(UserWarning):

@@ -58,7 +58,7 @@ def run(console: Console) -> None:
     console.rule("3. Compare them on weeks they never saw, register the better one")
     better = min(runs, key=lambda kind: runs[kind].leaderboard[THIS][METRIC])
     console.print(as_table(_side_by_side(runs)))
-    outcome = publish(NAME, runs[better])
+    outcome = publish(NAME, runs[better], console)
     state = "is the champion now" if outcome.promoted else "is registered, but the champion stays"
     console.print(f"{better}: {NAME}/{outcome.version} {state}, because {outcome.reason}")
 

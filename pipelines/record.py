@@ -1,29 +1,34 @@
 """What a run says about itself: what it was made from, and how good it is."""
 
-import json
 import os
 import platform
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from hashlib import sha256
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
+import yaml
 from pytorch_lightning.callbacks import Callback
 
 from forecast import Forecaster
+from forecast.errors import ParameterError, Problem
 from forecast.table import SeriesTable
 from forecast.training import epoch_metrics
 from pipelines.evaluation import METRIC, THIS, Scores, as_markdown, best_baseline
-from pipelines.settings import TrainConfig, flatten
+from pipelines.settings import TrainConfig, as_tree, as_written, flatten
 from pipelines.tracking import registry_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+CONFIG, LEADERBOARD = "config.yaml", "leaderboard.csv"  # artifacts
 
 PACKAGES = ("forecast-inside", "torch", "pytorch-lightning", "numpy", "pandas", "mlflow")
 
@@ -84,6 +89,7 @@ def describe(client: "MlflowClient", run_id: str, config: TrainConfig, table: Se
         "mlflow.source.name": "forecast train",
         "python": platform.python_version(),
         **{f"package.{name}": version(name) for name in PACKAGES},
+        **config.tracking.tags,
     }
     params = flatten(config.model_dump(mode="json"))
     client.log_batch(
@@ -91,7 +97,7 @@ def describe(client: "MlflowClient", run_id: str, config: TrainConfig, table: Se
         params=[Param(key, str(value)[:6000]) for key, value in params.items()],
         tags=[RunTag(key, value) for key, value in tags.items() if value],
     )
-    client.log_text(run_id, json.dumps(config.model_dump(mode="json"), indent=1) + "\n", "config.json")
+    client.log_text(run_id, as_written(config), CONFIG)
 
 
 def log_result(
@@ -122,9 +128,7 @@ def log_result(
         for name, value in leaderboard[row].items()
     ]
     client.log_batch(run_id, metrics=final)
-    resolved = config.model_copy(update={"forecaster": forecaster.config})
-    client.log_text(run_id, json.dumps(resolved.model_dump(mode="json"), indent=1) + "\n", "resolved_config.json")
-    client.log_text(run_id, pd.DataFrame(leaderboard).T.to_csv(index_label="model"), "leaderboard.csv")
+    client.log_text(run_id, pd.DataFrame(leaderboard).T.to_csv(index_label="model"), LEADERBOARD)
     mine, best_naive = leaderboard[THIS][METRIC], leaderboard[naive][METRIC]
     verdict = "better" if mine < best_naive else "not better"
     note = (
@@ -135,6 +139,29 @@ def log_result(
     if config.evaluation.refit:
         note += " The model logged here was then trained anew to the end of the series."
     client.set_tag(run_id, "mlflow.note.content", f"{note}\n\n{as_markdown(leaderboard)}\n")
+
+
+def recorded(client: "MlflowClient", run_id: str) -> tuple[dict[str, str], TrainConfig]:
+    """The tags of a training run, and the configuration it was begun with.
+
+    Raises:
+        ParameterError: There is no such run, or it is none of `forecast train`.
+        RegistryUnavailable: The tracking store does not answer.
+    """
+    with registry_errors(run=run_id), tempfile.TemporaryDirectory() as folder:
+        tags = dict(client.get_run(run_id).data.tags)
+        if not [one for one in client.list_artifacts(run_id) if one.path == CONFIG]:
+            problem = Problem(f"run {run_id} holds no {CONFIG}", "name a run of `forecast train`", field="resume")
+            raise ParameterError(problem)
+        text = Path(client.download_artifacts(run_id, CONFIG, folder)).read_text(encoding="utf-8")
+    return tags, TrainConfig.build(**as_tree(yaml.safe_load(text)))
+
+
+def recorded_leaderboard(client: "MlflowClient", run_id: str) -> Scores:
+    """The leaderboard that `log_result` wrote."""
+    with registry_errors(), tempfile.TemporaryDirectory() as folder:
+        frame = pd.read_csv(client.download_artifacts(run_id, LEADERBOARD, folder), index_col="model")
+    return {str(name): {str(key): float(row[key]) for key in row.index} for name, row in frame.iterrows()}
 
 
 def data_digest(table: SeriesTable) -> str:

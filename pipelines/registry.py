@@ -5,7 +5,8 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from contextlib import redirect_stderr
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from importlib.metadata import version
 from io import StringIO
@@ -77,8 +78,8 @@ def champion(name: str) -> LoadedModel | None:
         return None
 
 
-def log_model(model: Forecaster) -> str:
-    """Log a forecaster with the active run, as a pyfunc without pickle.
+def log_model(model: Forecaster, run_id: str) -> str:
+    """Log a forecaster with a run, as a pyfunc without pickle.
 
     Returns:
         Its address, `models:/m-...`.
@@ -107,7 +108,7 @@ def log_model(model: Forecaster) -> str:
             ]
         ),
     )
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), _active(run_id):
         warnings.simplefilter("ignore", DataWarning)  # the example has a gap, on purpose
         saved = Path(folder) / "forecaster"
         model.save(saved)
@@ -120,6 +121,17 @@ def log_model(model: Forecaster) -> str:
             pip_requirements=[f"{package}=={version(package).partition('+')[0]}" for package in REQUIREMENTS],
         )
     return str(info.model_uri)
+
+
+@contextmanager
+def _active(run_id: str) -> Iterator[None]:
+    """Make a run the one that MLflow logs models with, without ending it afterwards."""
+    import mlflow
+
+    status = mlflow.MlflowClient().get_run(run_id).info.status
+    with mlflow.start_run(run_id=run_id):
+        yield
+    mlflow.MlflowClient().update_run(run_id, status)
 
 
 def verify(model_uri: str) -> None:
@@ -153,6 +165,9 @@ def register(name: str, model_uri: str, tags: dict[str, str]) -> str:
     import mlflow
 
     with registry_errors(), redirect_stderr(StringIO()):  # MLflow prints what it did
+        for known in mlflow.MlflowClient().search_model_versions(f"name = '{name}'"):
+            if known.source == model_uri:  # a command that was cut off came that far
+                return str(known.version)
         return str(mlflow.register_model(model_uri, name, tags=tags).version)
 
 

@@ -1,15 +1,16 @@
 """The settings of a training pipeline: one typed tree, filled from a recipe, options and `--set key=value`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import yaml
 from annotated_types import Ge
 from pydantic import BaseModel, Field
 
-from forecast.config import Config, ForecasterConfig
+from forecast.config import Config, ForecasterConfig, nearest
 from forecast.errors import ParameterError, Problem
+
+LISTED = "`forecast settings` lists them"
 
 
 class DataConfig(Config):
@@ -33,6 +34,14 @@ class EvaluationConfig(Config):
     )
 
 
+class TrackingConfig(Config):
+    """How a run is found again."""
+
+    experiment: str | None = Field(None, description="the experiment it belongs to, by default the model's name")
+    run_name: str | None = Field(None, description="its name, by default what was trained: network, horizon and seed")
+    tags: dict[str, str] = Field({}, description="tags of the run, to filter by: {team: sales}")
+
+
 class TrainConfig(Config):
     """A whole training run: the same settings and data give the same model."""
 
@@ -43,10 +52,25 @@ class TrainConfig(Config):
     recipe: str = Field("auto", description="name or path of the recipe the settings started from")
     forecaster: ForecasterConfig
     evaluation: EvaluationConfig = EvaluationConfig()
+    tracking: TrackingConfig = TrackingConfig()
+
+
+def as_tree(written: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as people write them, the forecaster's at the top, as the tree that `TrainConfig` is built from."""
+    forecaster = dict(written)
+    own = [name for name in TrainConfig.model_fields if name != "forecaster" and name in forecaster]
+    return {**{name: forecaster.pop(name) for name in own}, "forecaster": forecaster}
+
+
+def as_written(config: TrainConfig) -> str:
+    """A configuration as a YAML file that `forecast train --recipe` takes."""
+    tree = config.model_dump(mode="json")
+    forecaster = tree.pop("forecaster")
+    return yaml.safe_dump({**tree, **forecaster}, sort_keys=False, allow_unicode=True, width=120)
 
 
 def apply_overrides(settings: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Put `key=value` settings into the tree; keys are paths without "forecaster.", values YAML.
+    """Put `key=value` settings into the tree; keys are paths as people write them, values YAML.
 
     Raises:
         ParameterError: An override is not of the form key=value, or there is no such setting.
@@ -65,26 +89,28 @@ def apply_overrides(settings: dict[str, Any], overrides: Sequence[str]) -> dict[
                 Problem(f"--set {override!r}: the value cannot be read", "quote it", field="set")
             ) from None
         if key not in names:
-            close = get_close_matches(key, names, 1, 0.5)
-            hint = f"did you mean {close[0]!r}?" if close else "`forecast settings` lists them"
-            raise ParameterError(Problem(f"there is no setting {key!r}", hint, field="set"))
+            raise ParameterError(Problem(f"there is no setting {key!r}", nearest(key, names, LISTED), field="set"))
         put(settings, key, value)
     return settings
 
 
 def put(settings: dict[str, Any], key: str, value: Any) -> None:
-    """Put one setting into the tree, by its path without "forecaster."."""
-    *path, last = key.split(".") if key.startswith("evaluation.") else ["forecaster", *key.split(".")]
+    """Put one setting into the tree, by its path as people write it."""
+    path = key.split(".")
+    if path[0] not in TrainConfig.model_fields:
+        path = ["forecaster", *path]
     branch = settings
-    for step in path:
+    for step in path[:-1]:
         branch = branch.setdefault(step, {})
-    branch[last] = value
+    branch[path[-1]] = value
 
 
 def setting_names() -> dict[str, str]:
     """Every setting `--set` takes, with its description."""
     names = dict(_fields(ForecasterConfig, ""))
-    names.update(_fields(EvaluationConfig, "evaluation."))
+    for part in ("data", "evaluation", "tracking"):
+        annotation = TrainConfig.model_fields[part].annotation
+        names.update(_fields(cast(type[BaseModel], annotation), f"{part}."))
     return names
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from forecast.errors import ModelNotFound, Problem, RegistryUnavailable, without_password
+from forecast.errors import ModelNotFound, ParameterError, Problem, RegistryUnavailable, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -75,11 +75,11 @@ def experiment_id(client: "MlflowClient", name: str) -> str:
 
 
 @contextmanager
-def registry_errors(model: str | None = None) -> Iterator[None]:
+def registry_errors(model: str | None = None, run: str | None = None) -> Iterator[None]:
     """Turn MLflow's errors, and those of the connection below it, into this library's.
 
     Args:
-        model: What was asked for, to be named where there is none.
+        model, run: What was asked for, to be named where there is none.
     """
     from mlflow.exceptions import MlflowException
     from requests import RequestException
@@ -87,11 +87,13 @@ def registry_errors(model: str | None = None) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        if model is not None and error.error_code in (
-            "RESOURCE_DOES_NOT_EXIST",
-            "NOT_FOUND",
-            "INVALID_PARAMETER_VALUE",
-        ):
+        missing = error.error_code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE")
+        if run is not None and missing:
+            problem = Problem(
+                f"there is no run {run!r} at {shown_uri()}", "look at the runs in `forecast ui`", field="run"
+            )
+            raise ParameterError(problem) from error
+        if model is not None and missing:
             raise ModelNotFound(
                 Problem(
                     f"there is no model {model!r} in the registry at {shown_uri()}",

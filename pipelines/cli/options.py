@@ -11,8 +11,10 @@ from pipelines.cli.app import console
 if TYPE_CHECKING:
     from forecast.config import CovariatesConfig
     from forecast.table import SeriesTable
+    from pipelines.settings import DataConfig
 
-Data = Annotated[str, typer.Option(help="A Parquet or CSV file with a long table: item_id, timestamp, target.")]
+DATA_HELP = "A Parquet or CSV file with a long table: item_id, timestamp, target."
+Data = Annotated[str, typer.Option(help=DATA_HELP)]
 ItemId = Annotated[str | None, typer.Option(help="Column of the series' names, where it is another.")]
 Timestamp = Annotated[str | None, typer.Option(help="Column of the times, where it is another.")]
 Target = Annotated[str | None, typer.Option(help="Column of the values, where it is another.")]
@@ -24,20 +26,11 @@ Overrides = Annotated[
 ]
 
 
-def read(
-    data: str,
-    covariates: "CovariatesConfig",
-    item_id: str | None = None,
-    timestamp: str | None = None,
-    target: str | None = None,
-    freq: str | None = None,
-) -> "SeriesTable":
+def read(config: "DataConfig", covariates: "CovariatesConfig") -> "SeriesTable":
     """Read the series a command works on, and say what they are."""
     from pipelines.data import read_data
-    from pipelines.settings import DataConfig
 
-    config = DataConfig.build(path=data, item_id=item_id, timestamp=timestamp, target=target, freq=freq)
-    console.print(f"reading {escape(data)}")
+    console.print(f"reading {escape(config.path)}")
     table = read_data(config, covariates)
     console.print(f"{len(table)} series, {int(table.observed.sum())} values, one every {table.frequency}")
     return table

@@ -31,12 +31,14 @@ def predict(
     from forecast import read_future
     from pipelines import predict as pipeline
     from pipelines.registry import load
+    from pipelines.settings import DataConfig
 
     levels = read_levels(quantile_levels)
     pipeline.check_output(output)
     loaded = load(model)
     covariates = loaded.forecaster.covariates
-    table = read(data, covariates, item_id=item_id, timestamp=timestamp, target=target, freq=freq)
+    source = DataConfig.build(path=data, item_id=item_id, timestamp=timestamp, target=target, freq=freq)
+    table = read(source, covariates)
     if future is not None:
         table = read_future(future, table, covariates, item_id=item_id, timestamp=timestamp)
     frame = pipeline.predict(loaded.forecaster, table, output, prediction_length, levels)

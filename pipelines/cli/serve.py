@@ -33,9 +33,10 @@ def ui(
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 5000,
 ) -> None:
     """Browse the runs and models of the embedded store in the MLflow UI."""
+    from pipelines.runs import end_abandoned
     from pipelines.tracking import connect, shown_uri, tracking_uri
 
-    connect()
+    end_abandoned(connect())
     if tracking_uri().startswith("http"):
         console.print(f"runs are tracked at {shown_uri()}: open that address in a browser")
         return

@@ -1,19 +1,25 @@
 """forecast train: one model, trained, judged, registered, and live if it is better."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from forecast.errors import ParameterError, Problem
 from pipelines.cli.app import app, console
-from pipelines.cli.options import Data, Freq, ItemId, Overrides, Target, Timestamp, read
+from pipelines.cli.options import DATA_HELP, Freq, ItemId, Overrides, Target, Timestamp, read
+
+if TYPE_CHECKING:
+    from pipelines.settings import TrainConfig
 
 
 @app.command()
 def train(
-    data: Data,
-    name: Annotated[str, typer.Option(help="Name of the registered model and of its experiment.")],
+    data: Annotated[str | None, typer.Option(help=DATA_HELP)] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the registered model and of its experiment.")] = None,
     prediction_length: Annotated[int | None, typer.Option(help="Steps to forecast; many a recipe says.")] = None,
-    recipe: Annotated[str, typer.Option(help="A recipe's name (`forecast recipes`), or a .yaml file.")] = "auto",
+    recipe: Annotated[
+        str, typer.Option(help="A recipe's name (`forecast recipes`), a .yaml file, or the config.yaml of a run.")
+    ] = "auto",
     network: Annotated[
         str | None,
         typer.Option(help="One network, feedforward, cnn, rnn, gru or lstm, in place of the recipe's ensemble."),
@@ -27,32 +33,63 @@ def train(
     past: Annotated[str | None, typer.Option(help="Covariates known for the past only.")] = None,
     static: Annotated[str | None, typer.Option(help="Covariates that are one value for a series.")] = None,
     overrides: Overrides = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Go on with a run that was cut off; takes no other option.")
+    ] = None,
 ) -> None:
     """Train a model, judge it against naive forecasts, register it, and put it live if it is better."""
+    options = {
+        "data.path": data,
+        "data.item_id": item_id,
+        "data.timestamp": timestamp,
+        "data.target": target,
+        "data.freq": freq,
+        "name": name,
+        "prediction_length": prediction_length,
+        "training.max_minutes": max_minutes,
+        **{
+            f"covariates.{kind}": None if names is None else [one.strip() for one in names.split(",")]
+            for kind, names in (("known", known), ("past", past), ("static", static))
+        },
+    }
+    given = {key: value for key, value in options.items() if value is not None}
+    if resume is not None:
+        if given or network or overrides or recipe != "auto":
+            problem = Problem("--resume takes no other option", "the run has its settings", field="resume")
+            raise ParameterError(problem)
+        from pipelines import train as pipeline
+
+        config, run = pipeline.resume(resume, console)
+    else:
+        config = _configured(recipe, network, given, overrides or [])
+        table = read(config.data, config.forecaster.covariates)
+        from pipelines import train as pipeline
+
+        run = pipeline.train(config, table, console)
+    outcome = pipeline.publish(config.name, run, console)
+    from pipelines.evaluation import as_table
+
+    console.print(as_table(run.leaderboard))
+    if outcome.promoted:
+        console.print(f"[green]{config.name}/{outcome.version} is the champion[/]: {outcome.reason}")
+    else:
+        console.print(f"[yellow]{config.name}/{outcome.version} is registered, but not live[/]: {outcome.reason}")
+    console.print(f"run {run.run_id}; look at it with: forecast ui")
+
+
+def _configured(recipe: str, network: str | None, given: dict[str, Any], overrides: list[str]) -> "TrainConfig":
+    """A recipe's settings, under those of the options, under those of `--set`."""
     from pipelines.recipes import load_recipe
     from pipelines.settings import TrainConfig, apply_overrides, put
 
-    columns = {"item_id": item_id, "timestamp": timestamp, "target": target, "freq": freq}
-    settings = {"name": name, "data": {"path": data, **columns}, "recipe": recipe, **load_recipe(recipe)}
+    settings = {"recipe": recipe, **load_recipe(recipe)}
     if network is not None:
         put(settings, "network.kind", network)
         put(settings, "members", [])
-    for key, value in (("prediction_length", prediction_length), ("training.max_minutes", max_minutes)):
-        if value is not None:
-            put(settings, key, value)
-    for kind, names in (("known", known), ("past", past), ("static", static)):
-        if names is not None:
-            put(settings, f"covariates.{kind}", [name.strip() for name in names.split(",")])
-    config = TrainConfig.build(**apply_overrides(settings, overrides or []))
-    table = read(data, config.forecaster.covariates, **columns)
-    from pipelines import train as pipeline
-    from pipelines.evaluation import as_table
-
-    run = pipeline.train(config, table, console)
-    outcome = pipeline.publish(name, run)
-    console.print(as_table(run.leaderboard))
-    if outcome.promoted:
-        console.print(f"[green]{name}/{outcome.version} is the champion[/]: {outcome.reason}")
-    else:
-        console.print(f"[yellow]{name}/{outcome.version} is registered, but not live[/]: {outcome.reason}")
-    console.print(f"run {run.run_id}; look at it with: forecast ui")
+    for key, value in given.items():
+        put(settings, key, value)
+    apply_overrides(settings, overrides)
+    for key, option in (("name", "--name"), ("data", "--data")):
+        if key not in settings:
+            raise ParameterError(Problem(f"{option} is missing", f"say {option} ...", field=key))
+    return TrainConfig.build(**settings)

@@ -6,8 +6,9 @@ from typing import Any
 
 import yaml
 
+from forecast.config import nearest
 from forecast.errors import ParameterError, Problem
-from pipelines.settings import setting_names
+from pipelines.settings import LISTED, as_tree, setting_names
 
 FOLDER = files("pipelines.recipes")
 
@@ -39,7 +40,8 @@ def recipe_text(name: str) -> str:
 def load_recipe(name: str) -> dict[str, Any]:
     """The settings of a recipe, as the tree that `TrainConfig` is built from.
 
-    A recipe is written as `forecast settings` names things: the forecaster's settings, and `evaluation`.
+    A recipe is written as `forecast settings` names things. One may be a whole configuration, with `name` and
+    `data`: the `config.yaml` of a run repeats that run.
 
     Raises:
         ParameterError: There is no such recipe, or it is not a mapping of settings there are.
@@ -51,10 +53,10 @@ def load_recipe(name: str) -> dict[str, Any]:
         raise ParameterError(Problem(f"the recipe {name!r} is not YAML: {reason}", field="recipe")) from None
     if not isinstance(written, dict):
         raise ParameterError(Problem(f"the recipe {name!r} holds no settings", "write key: value", field="recipe"))
-    known = {key.partition(".")[0] for key in setting_names()}
+    names = setting_names()
+    known = {key.partition(".")[0] for key in names} | {"name", "recipe"}
     for key in written:
         if key not in known:
-            problem = Problem(f"the recipe {name!r}: there is no setting {key!r}", "`forecast settings` lists them")
-            raise ParameterError(problem)
-    forecaster = dict(written)
-    return {"evaluation": forecaster.pop("evaluation", {}), "forecaster": forecaster}
+            detail = f"the recipe {name!r}: there is no setting {key!r}"
+            raise ParameterError(Problem(detail, nearest(str(key), names, LISTED), field="recipe"))
+    return as_tree(written)

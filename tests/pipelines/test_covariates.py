@@ -1,12 +1,12 @@
 """`forecast train` and `predict` with covariates, and the same model through MLflow."""
 
-import json
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from tests.conftest import QUICK, run_forecast
 from tests.forecast.test_covariate_forecasts import FUTURE, PAST
@@ -67,10 +67,10 @@ def test_the_run_says_what_was_read(folder: Path, tmp_path: Path) -> None:
     client = mlflow.MlflowClient(f"sqlite:///{folder}/.forecast/mlflow.db")
     run = client.search_runs([client.get_experiment_by_name("sales").experiment_id])[0]
     assert run.data.params["forecaster.covariates.known"] == "['price', 'event']"
-    resolved = json.loads(
-        Path(client.download_artifacts(run.info.run_id, "resolved_config.json", str(tmp_path))).read_text()
+    resolved = yaml.safe_load(
+        Path(client.download_artifacts(run.info.run_id, "config.yaml", str(tmp_path))).read_text()
     )
-    assert resolved["forecaster"]["covariates"]["categories"] == {"event": ["fair"], "region": ["north", "south"]}
+    assert resolved["covariates"]["categories"] == {"event": ["fair"], "region": ["north", "south"]}
 
 
 def test_mlflow_takes_one_table_that_goes_on_without_a_target(folder: Path, by_command: pd.DataFrame) -> None:

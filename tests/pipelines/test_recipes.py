@@ -1,10 +1,10 @@
 """`forecast recipes` and `train --recipe`: what recipes hold, and an ensemble from a recipe of one's own."""
 
-import json
 import warnings
 from pathlib import Path
 
 import pytest
+import yaml
 
 from forecast.errors import ParameterError
 from pipelines.recipes import load_recipe, recipe_names
@@ -72,7 +72,7 @@ def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_wrong_member_is_named_by_its_place() -> None:
-    with pytest.raises(ParameterError, match=r"forecaster\.members\.1\.network\.kind: input should be"):
+    with pytest.raises(ParameterError, match=r"^members\.1\.network\.kind: input should be"):
         TrainConfig.build(
             name="x",
             data={"path": "x"},
@@ -93,8 +93,8 @@ def test_an_ensemble_is_trained_tracked_and_served_as_one(tmp_path: Path, table_
     assert run.data.tags["recipe"] == "mine.yaml"
     for name in ("train/loss 01", "validation/loss 02", "refit/loss 01", "refit/loss 02"):
         assert client.get_metric_history(run.info.run_id, name)
-    text = client.download_artifacts(run.info.run_id, "resolved_config.json", str(tmp_path))
-    members = json.loads(Path(text).read_text())["forecaster"]["members"]
+    text = client.download_artifacts(run.info.run_id, "config.yaml", str(tmp_path))
+    members = yaml.safe_load(Path(text).read_text())["members"]
     assert [one["network"]["kind"] for one in members] == ["gru", "feedforward"]
     words = ["predict", "--model", "two/1", "--data", str(table_path), "--output", "f.parquet"]
     done = run_forecast(tmp_path, *words)

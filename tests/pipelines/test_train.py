@@ -1,6 +1,5 @@
 """`forecast train`: what a run holds, what is registered, and who becomes champion."""
 
-import json
 import signal
 import sqlite3
 import subprocess
@@ -66,20 +65,23 @@ def test_final_metrics_stand_next_to_the_baselines(run: mlflow.entities.Run) -> 
         assert run.data.metrics[f"baseline/{name}"] > 0
 
 
-def test_the_resolved_configuration_repeats_the_run_to_the_same_weights(
-    client: mlflow.MlflowClient, run: mlflow.entities.Run, table_path: Path, tmp_path: Path
+def test_the_configuration_of_a_run_repeats_it_to_the_same_weights(
+    client: mlflow.MlflowClient, run: mlflow.entities.Run, trained: Path, tmp_path: Path
 ) -> None:
-    from forecast.auto import validation_windows
-    from pipelines.settings import TrainConfig
+    config = client.download_artifacts(run.info.run_id, "config.yaml", str(tmp_path))
+    done = run_forecast(tmp_path, "train", "--recipe", config)
+    assert done.returncode == 0, done.stdout + done.stderr
+    model = Forecaster.load(saved_folder(download(client, tmp_path / "model")))
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/.forecast/mlflow.db")
+    folder = mlflow.artifacts.download_artifacts("models:/counts/1", dst_path=str(tmp_path / "again"))
+    again = Forecaster.load(saved_folder(folder)).network.state_dict()
+    for name, tensor in model.network.state_dict().items():
+        assert tensor.equal(again[name]), name
 
-    text = Path(client.download_artifacts(run.info.run_id, "resolved_config.json", str(tmp_path))).read_text()
-    config = TrainConfig(**json.loads(text))
-    table = read_series(table_path)
-    windows = validation_windows(config.forecaster, table)
-    again = Forecaster.from_config(config.forecaster).fit(table.drop_last(24 * windows)).refit(table, windows)
-    first = Forecaster.load(saved_folder(download(client, tmp_path / "model"))).network.state_dict()
-    for name, tensor in again.network.state_dict().items():
-        assert tensor.equal(first[name]), name
+
+def test_only_what_was_registered_leaves_no_checkpoints(trained: Path) -> None:
+    assert not list((trained / ".forecast").rglob("*.ckpt"))
+    assert not list((trained / ".forecast" / "running").iterdir())
 
 
 def test_the_model_is_registered_with_signature_and_example(client: mlflow.MlflowClient, tmp_path: Path) -> None:
