@@ -79,7 +79,8 @@ def registry_errors(model: str | None = None, run: str | None = None) -> Iterato
     """Turn MLflow's errors, and those of the connection below it, into this library's.
 
     Args:
-        model, run: What was asked for, to be named where there is none.
+        model: The model asked for, to be named where there is none.
+        run: The run asked for.
     """
     from mlflow.exceptions import MlflowException
     from requests import RequestException

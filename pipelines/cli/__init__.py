@@ -21,8 +21,18 @@ def main() -> None:
     try:
         app()
     except ForecastError as error:
-        complaints.print(f"[red]error:[/] {escape(str(error))}", highlight=False)
-        raise SystemExit(2) from None
+        raise _ended(str(error)) from None
+    except Exception as error:
+        from pipelines.runs import is_disk_full
+
+        if is_disk_full(error):
+            raise _ended("the disk is full; free some space, then repeat the command") from None
+        raise
+
+
+def _ended(message: str) -> SystemExit:
+    complaints.print(f"[red]error:[/] {escape(message)}", highlight=False)
+    return SystemExit(2)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
