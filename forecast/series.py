@@ -12,8 +12,10 @@ the same columns as arrays (the service); both end in the same checks, in this o
 """
 
 import warnings
+from dataclasses import dataclass, replace
 from datetime import timedelta, tzinfo
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -69,15 +71,50 @@ def read_series(
 
 def warn_of_missing(table: SeriesTable) -> None:
     """Give the caller's caller a `DataWarning` where values are missing."""
-    missing = table.missing()
-    if missing.any():
+    missing = Missing.of(table)
+    if missing.steps:
+        warnings.warn(str(missing), DataWarning, stacklevel=3)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What is missing in series.
+
+    Attributes:
+        series, of_series: Series with missing values, of how many.
+        steps, of_steps: Missing values, of how many steps.
+        worst, worst_steps: The series that misses most, and how many.
+    """
+
+    series: int = 0
+    of_series: int = 0
+    steps: int = 0
+    of_steps: int = 0
+    worst: str = ""
+    worst_steps: int = 0
+
+    @classmethod
+    def of(cls, table: SeriesTable) -> Self:
+        """Count it."""
+        missing = table.missing()
         worst = int(np.argmax(missing))
-        warnings.warn(
-            f"{int((missing > 0).sum())} of {len(table)} series have missing values, "
-            f"{int(missing.sum())} of {int(table.lengths.sum())} steps in all "
-            f"({table.item_ids[worst]!r} most, {int(missing[worst])}); they are masked, not filled in",
-            DataWarning,
-            stacklevel=3,
+        counts = int((missing > 0).sum()), len(table), int(missing.sum()), int(table.lengths.sum())
+        return cls(*counts, str(table.item_ids[worst]), int(missing[worst]))
+
+    def __add__(self, other: Self) -> Self:
+        worst = max(self, other, key=lambda one: one.worst_steps)
+        return replace(
+            worst,
+            series=self.series + other.series,
+            of_series=self.of_series + other.of_series,
+            steps=self.steps + other.steps,
+            of_steps=self.of_steps + other.of_steps,
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.series} of {self.of_series} series have missing values, {self.steps} of {self.of_steps} steps "
+            f"in all ({self.worst!r} most, {self.worst_steps}); they are masked, not filled in"
         )
 
 
