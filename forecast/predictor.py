@@ -18,7 +18,7 @@ from forecast.table import SeriesTable
 
 DEFAULT_LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
-SERIES_AT_ONCE = 1024
+SERIES_AT_ONCE = 512  # what they need stays in the processor's cache
 
 Data = SeriesTable | pd.DataFrame | pd.Series | str | Path
 

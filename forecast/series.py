@@ -157,18 +157,20 @@ def lay_out(columns: Columns, frequency: Frequency | None = None) -> SeriesTable
     elif (frequency.kind == "step") != (times.dtype.kind != "M"):
         raise _other_kind(frequency)
     starts = times[first]
-    positions, on_grid = frequency.positions(np.repeat(starts, counts), times)
-    if not on_grid.all():
-        series = int(np.searchsorted(first, np.argmin(on_grid), side="right")) - 1
-        off = Irregularity("uneven", series, frequency)
-        raise _irregular(off, item_ids, times, first, None if wall_clock else tz)
-    del on_grid
-
-    lengths = positions[first + counts - 1] + 1
+    if _is_gapless(times, first, frequency):
+        positions, lengths = None, counts
+    else:
+        positions, on_grid = frequency.positions(np.repeat(starts, counts), times)
+        if not on_grid.all():
+            series = int(np.searchsorted(first, np.argmin(on_grid), side="right")) - 1
+            off = Irregularity("uneven", series, frequency)
+            raise _irregular(off, item_ids, times, first, None if wall_clock else tz)
+        del on_grid
+        lengths = positions[first + counts - 1] + 1
     _check_sparse(item_ids, lengths, counts, frequency)
     offsets = np.concatenate(([0], np.cumsum(lengths)[:-1])).astype(np.int64)
     places = None  # of the rows on the grid, where there are gaps
-    if lengths.sum() == len(target):
+    if positions is None or lengths.sum() == len(target):
         values = target.astype(np.float32)
     else:
         values = np.full(lengths.sum(), np.nan, np.float32)
@@ -208,10 +210,9 @@ def _check_times(columns: Columns) -> None:
     """Times must leave room for a forecast, and for differences between them."""
     dated = columns.times.dtype.kind == "M"
     low, high = (EARLIEST, LATEST) if dated else (-LARGEST_STEP, LARGEST_STEP)
-    outside = (columns.times < low) | (columns.times > high)
-    if not outside.any():
+    if columns.times.min() >= low and columns.times.max() <= high:
         return
-    row = int(np.argmax(outside))
+    row = int(np.argmax((columns.times < low) | (columns.times > high)))
     item_id = str(columns.item_ids[columns.codes[row]])
     problem = Problem(
         f"{item_id!r} has the timestamp {columns.times[row]}, which lies outside {low} to {high}",
@@ -254,6 +255,15 @@ def _counts_days(times: Times, first: Ints, frequency: Frequency | None, tz: tzi
     distances = np.diff(times).view(np.int64)
     distances[first[1:] - 1] = DAY  # between two series
     return bool(len(distances) and distances.min() >= 23 * HOUR)
+
+
+def _is_gapless(times: Times, first: Ints, frequency: Frequency) -> bool:
+    """Whether every series has a row for each step, and all steps are equally long: there is nothing to place then."""
+    if frequency.kind not in ("fixed", "step"):
+        return False
+    steps = np.diff(times).view(np.int64)
+    steps[first[1:] - 1] = frequency.size  # between two series
+    return bool((steps == frequency.size).all())
 
 
 def _irregular(

@@ -113,7 +113,7 @@ class Journal:
 
 def _write(path: Path, table: pa.Table) -> None:
     draft = path.with_name(f"{path.name}.draft")
-    with draft.open("wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+    with pa.ipc.new_file(str(draft), table.schema) as writer:
         writer.write_table(table)
     draft.replace(path)
 

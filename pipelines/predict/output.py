@@ -26,7 +26,7 @@ class ParquetOutput:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         texts = [field.name for field in schema if not pa.types.is_floating(field.type)]
         # Forecasts hardly repeat and hardly compress: a dictionary of them would cost more than it saves.
-        self._writer = pq.ParquetWriter(path, schema, use_dictionary=texts, compression="snappy")
+        self._writer = pq.ParquetWriter(path, schema, use_dictionary=texts, write_batch_size=1 << 16)
 
     def __enter__(self) -> Self:
         return self

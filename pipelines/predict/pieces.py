@@ -202,7 +202,7 @@ def survey(rows: Rows) -> Runs:
                 names = names.dictionary_encode()
             codes = names.indices.fill_null(-1).to_numpy()
             begins = np.flatnonzero(np.append(True, codes[1:] != codes[:-1]))
-            labels = names.take(pa.array(begins)).to_pylist()
+            labels = names.dictionary.take(names.indices.take(pa.array(begins))).to_pylist()
             if row and labels[0] == last:
                 begins, labels = begins[1:], labels[1:]
             if labels:

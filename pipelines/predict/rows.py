@@ -14,7 +14,7 @@ from pyarrow import ArrowException
 from forecast.columns import Names, read_file
 from forecast.errors import DataError, Problem
 
-BATCH = 1 << 16  # rows read at once
+BATCH = 1 << 18  # rows read at once
 BUFFER = 1 << 20  # bytes of a file
 PARQUET = (".parquet", ".pq")
 
@@ -102,7 +102,7 @@ class ParquetRows:
         self.count = sum(map(sum, (groups for _, groups in self._groups)))
 
     def batches(self, columns: list[str], start: int = 0) -> Iterator[pa.Table]:
-        """A few tens of thousands of rows each."""
+        """A few hundred thousand rows each."""
         wanted = pa.schema([self.schema.field(name) for name in columns])
         for path, groups in self._groups:
             before = np.cumsum([0, *groups])
