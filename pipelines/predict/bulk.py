@@ -127,7 +127,10 @@ def predict(
         "schema": str(job.schema),
     }
     journal = Journal(output, identity)
-    with _writing(journal), journal.open():
+    with _writing(), journal.open():
+        if journal.stale:
+            detail = "a run that was cut short was of another model, other data or other settings"
+            warnings.warn(f"{detail}: starting afresh", DataWarning, stacklevel=2)
         summary = _run(job, source, ahead, journal, output, rejects, max_rejected, console)
     if summary.missing.steps:
         warnings.warn(str(summary.missing), DataWarning, stacklevel=2)
@@ -175,8 +178,6 @@ def _run(
     finished = plan[journal.finished - 1][1] if journal.finished else 0
     if finished:
         console.print(f"{finished:,} of {len(source):,} series are there from a run that was cut short: going on")
-    elif journal.stale:
-        console.print("a run that was cut short was of another model, other data or settings: starting afresh")
     draft = journal.folder / f"draft{output.suffix}"
     with (
         OUTPUTS[output.suffix.lower()](draft, job.schema) as file,
@@ -232,7 +233,7 @@ def _check_share(share: float) -> None:
 
 
 @contextmanager
-def _writing(journal: Journal) -> Iterator[None]:
+def _writing() -> Iterator[None]:
     """Faults of the disk as one message; what is finished stays."""
     try:
         yield

@@ -8,6 +8,7 @@ from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import torch
 
@@ -51,9 +52,8 @@ class Job:
     ) -> "Job":
         """For the series of a table."""
         clock = Clock.find(source.read(source.plan(prediction_length)), freq, model)
-        example = clock.example
-        times = None if example is None else pa.array(example.timestamps(example.times(example.lengths[:, None])))
-        time_type = pa.timestamp("us") if times is None else times.type
+        steps = clock.frequency.kind == "step"
+        time_type = pa.int64() if steps else pa.timestamp("us", clock.example and clock.example.tz)
         return cls(model, prediction_length, quantile_levels, clock, source.item_type, time_type)
 
     @property
@@ -81,8 +81,9 @@ class Job:
             )
             faults |= {int(kept[series]): fault for series, fault in unusable.items()}
             kept = kept[among]
-            forecasts = self._rows(piece.item_ids.take(pa.array(kept)), table, values)
-            missing = Missing.of(table)
+            if len(kept):
+                forecasts = self._rows(piece.item_ids.take(pa.array(kept)), table, values)
+                missing = Missing.of(table)
         counts = {"series": len(piece), "missing": asdict(missing)}
         return Part(forecasts, self._rejects(piece, faults), counts)
 
@@ -90,10 +91,14 @@ class Job:
         """Forecasts `(N, H, 1 + R)` as a long table."""
         series, horizon = values.shape[:2]
         positions = table.lengths[:, None] + np.arange(horizon)
-        times = pa.array(table.timestamps(table.times(positions))).cast(self.time_type)
+        times = table.timestamps(table.times(positions))
+        if isinstance(times, pd.DatetimeIndex) and times.tz is not None:
+            times = times.tz_convert(None)
         columns = np.ascontiguousarray(values.reshape(series * horizon, -1).T)
         repeated = item_ids.take(pa.array(np.repeat(np.arange(series), horizon)))
-        return pa.table([repeated, times, *map(pa.array, columns)], schema=self.schema)
+        return pa.table(
+            [repeated, pa.array(times.to_numpy()).cast(self.time_type), *map(pa.array, columns)], schema=self.schema
+        )
 
     def _rejects(self, piece: Piece, faults: Faults) -> pa.Table:
         order: Ints = np.array(sorted(faults), np.int64)

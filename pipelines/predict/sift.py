@@ -174,6 +174,9 @@ def forecast_good(
 
 def faults_of(error: DataError, item_ids: Sequence[object] | npt.NDArray[np.object_], series: Ints) -> Faults:
     """What an error says of these series, named by their ids."""
-    named = {problem.item_id: Fault(error.code, problem) for problem in error.problems if problem.item_id is not None}
     places = {str(item_id): int(place) for item_id, place in zip(item_ids, series, strict=True)}
-    return {places[item_id]: fault for item_id, fault in named.items() if item_id in places}
+    found: Faults = {}
+    for problem in error.problems:
+        if problem.item_id in places:
+            found.setdefault(places[problem.item_id], Fault(error.code, problem))
+    return found
