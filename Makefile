@@ -46,6 +46,7 @@ bench: bench-data install $(BENCH)/.installed
 	$(BIN)/python -m benchmarks.training --data '$(DATA)' --peer-python $(BENCH)/bin/python
 	$(BIN)/python -m benchmarks.accuracy --data '$(DATA)'
 	$(BIN)/python -m benchmarks.covariates --data '$(DATA)'
+	$(BIN)/python -m benchmarks.bulk
 	$(BIN)/python -m benchmarks.report
 
 bench-data:

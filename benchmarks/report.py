@@ -115,6 +115,24 @@ def covariates(result: Summary) -> str:
     return _table(("temperature and holidays", "MAE, MW", "of each seed"), rows) + summary
 
 
+def bulk(result: Summary) -> str:
+    """Series per second, then memory by the number of series."""
+    rates = [
+        (threads, *_rates(row), f"{row['batch_size']}", _ratio(row, 2)) for threads, row in result["throughput"].items()
+    ]
+    sizes = [
+        (
+            f"{row['series']:,}",
+            f"{row['data_bytes'] / 1e6:,.0f}",
+            f"{row['output_bytes'] / 1e6:,.0f}",
+            f"{row['peak_bytes'] / 1e6:,.0f}",
+        )
+        for row in result["memory"]
+    ]
+    header = ("threads", "predict, series/s", "bare, series/s", "its batch", "predict / bare (lowest-highest)")
+    return _table(header, rates) + "\n" + _table(("series", "data file, MB", "output file, MB", "peak, MB"), sizes)
+
+
 def _figures(row: Summary) -> tuple[str, ...]:
     forms = {"smape": ".2f", "mase": ".3f", "owa": ".3f", "wql": ".3f", "coverage80": ".0%"}
     minutes = f"{row['seconds'] / 60:.1f}" if "seconds" in row else ""
@@ -123,6 +141,7 @@ def _figures(row: Summary) -> tuple[str, ...]:
 
 TABLES: dict[str, Callable[[Any], str]] = {
     "accuracy": accuracy,
+    "bulk": bulk,
     "covariates": covariates,
     "loop": loop,
     "rates": rates,

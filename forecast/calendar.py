@@ -108,9 +108,8 @@ class Frequency:
             return steps, np.ones(steps.shape, bool)
         if self.kind == "fixed":
             micros = (times - start).view(np.int64)
-            on_grid = micros % self.size == 0
-            micros //= self.size  # in place: these are the largest arrays that reading a table needs
-            return micros, on_grid
+            steps = micros // self.size
+            return steps, steps * self.size == micros  # a remainder takes several times as long
         if self.kind == "business-day":
             first, days = start.astype("M8[D]"), times.astype("M8[D]")
             count = np.busday_count(first, days)
@@ -247,6 +246,25 @@ def infer_frequency(times: Times, first: Ints) -> "Frequency | Irregularity":
     return steps.common("fixed")
 
 
+def keeps_longer_step(frequency: Frequency, times: Times, first: Ints) -> npt.NDArray[np.bool_]:
+    """Which series lie on a grid, but step evenly over several of its steps: they are of another frequency.
+
+    Args:
+        frequency: The grid.
+        times: `(P,)` on it, strictly increasing within each series.
+        first: `(N,)` where each series begins in `times`.
+
+    Returns:
+        `(N,)`.
+    """
+    positions, _ = frequency.positions(np.repeat(times[first], np.diff(first, append=len(times))), times)
+    longer = np.zeros(len(first), bool)
+    steps = Steps.between(positions, first)
+    if steps is not None:
+        longer[steps.series] = steps.even & (steps.smallest >= 2)
+    return longer
+
+
 @dataclass(frozen=True)
 class Irregularity:
     """Why a table of series has no common frequency.
@@ -297,12 +315,15 @@ class Steps:
         distances[first[1:] - 1] = 0  # between two series
         return cls(several, smallest, largest, divisor, counts[several], _most_common(distances))
 
+    @property
+    def even(self) -> npt.NDArray[np.bool_]:
+        """`(M,)` which series keep one step: days of 23 to 25 hours and months of 28 to 31 days do."""
+        return (self.largest <= 1.15 * self.smallest) & (self.counts >= 3)
+
     def common(self, kind: Kind) -> Frequency | Irregularity:
         """The one grid of all series, or the first series that does not lie on it."""
         frequency = Frequency.of(kind, self.usual)
-        # Days of 23 to 25 hours and months of 28 to 31 days are even steps.
-        even = (self.largest <= 1.15 * self.smallest) & (self.counts >= 3)
-        mixed = even & ((self.smallest >= 2 * self.usual) | (2 * self.largest <= self.usual))
+        mixed = self.even & ((self.smallest >= 2 * self.usual) | (2 * self.largest <= self.usual))
         wrong = mixed | (self.divisor % self.usual != 0)
         if not wrong.any():
             return frequency

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -101,6 +102,22 @@ class Columns:
     tz: tzinfo | None = None
     covariates: CovariateColumns | None = None
 
+    def select(self, series: npt.NDArray[np.int64]) -> Self:
+        """The rows of the series at `series`, ascending."""
+        kept = np.zeros(len(self.item_ids), bool)
+        kept[series] = True
+        rows = np.flatnonzero(kept[self.codes])
+        codes = np.cumsum(kept)[self.codes[rows]] - 1
+        covariates = self.covariates and self.covariates.take(rows)
+        return replace(
+            self,
+            item_ids=self.item_ids[series],
+            codes=codes,
+            times=self.times[rows],
+            target=self.target[rows],
+            covariates=covariates,
+        )
+
 
 def read_columns(data: pd.DataFrame | pd.Series | str | Path, names: Names) -> Columns:
     """Read a frame, a series or a file.
@@ -113,7 +130,7 @@ def read_columns(data: pd.DataFrame | pd.Series | str | Path, names: Names) -> C
         ParameterError: The data are none of these.
     """
     if isinstance(data, str | Path):
-        frame = _long(_read_file(Path(data), names), names)
+        frame = _long(read_file(Path(data), names), names)
     elif isinstance(data, pd.Series):
         frame = _series(data, names)
         names = replace(names, target=None)
@@ -125,11 +142,29 @@ def read_columns(data: pd.DataFrame | pd.Series | str | Path, names: Names) -> C
                 f"series of type {type(data).__name__} cannot be read", "pass a DataFrame, a Series or a file's path"
             )
         )
-    item_id, timestamp, target = names.choose(list(frame.columns))
+    item_id, _, target = names.choose(list(frame.columns))
     if item_id is None:  # one series: a table of several repeats its timestamps, and is refused for that
         codes, item_ids = np.zeros(len(frame), np.int64), np.array([target], object)
     else:
         codes, item_ids = _item_codes(frame[item_id])
+    return parse_columns(frame, names, item_ids, codes)
+
+
+def parse_columns(
+    frame: pd.DataFrame, names: Names, item_ids: npt.NDArray[np.object_], codes: npt.NDArray[np.int64]
+) -> Columns:
+    """Read all columns but the item ids, which are known.
+
+    Args:
+        frame: R rows.
+        names: The names of its columns.
+        item_ids: `(N,)` the series' names.
+        codes: `(R,)` which of them each row belongs to.
+
+    Raises:
+        DataError: As `read_columns`.
+    """
+    _, timestamp, target = names.choose(list(frame.columns))
     times, tz = parse_times(frame[timestamp])
     values = np.full(len(frame), np.nan, np.float32) if target is None else parse_numbers(frame[target])
     wanted = names.covariates
@@ -184,8 +219,12 @@ def _melt(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _read_file(path: Path, names: Names) -> pd.DataFrame:
-    """The columns wanted of a Parquet or CSV file, and no others."""
+def read_file(path: Path, names: Names) -> pd.DataFrame:
+    """The columns wanted of a Parquet or CSV file, and no others.
+
+    Raises:
+        DataError: There is no such file, it cannot be read, or it lacks a column.
+    """
     if not path.exists():
         raise DataError("no-such-file", Problem(f"there is no file {str(path)!r}", "check the path"))
     kind = READERS.get(path.suffix.lower())

@@ -217,7 +217,7 @@ class Forecaster(Predictor):
         levels = torch.tensor(self.config.quantile_levels)
         out = torch.empty(len(table), prediction_length, weights.shape[1])
         with torch.inference_mode():
-            for series in torch.split(torch.arange(len(table)), SERIES_AT_ONCE):
+            for series in torch.arange(len(table)).tensor_split(max(ceil(len(table) / SERIES_AT_ONCE), 1)):
                 quantiles = roll(network, windows.latest(series), blocks, levels)
                 out[series] = (quantiles[:, :prediction_length].double() @ weights).float()
         return out.numpy()

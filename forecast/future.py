@@ -92,9 +92,7 @@ def _place(columns: Columns, table: SeriesTable) -> tuple[Ints, Ints, Ints]:
         raise DataError("bad-timestamp", Problem(detail, "give both in the same way", field="timestamp"))
     codes = _series_of(columns, table)[columns.codes]
     rows = np.flatnonzero(codes >= 0)
-    series, times = codes[rows], columns.times[rows]
-    if table.wall_clock:
-        times = pd.DatetimeIndex(times, tz="UTC").tz_convert(table.tz).tz_localize(None).to_numpy()
+    series, times = codes[rows], table.grid_times(columns.times[rows])
     steps, on_grid = table.frequency.positions(table.starts[series], times)
     ahead = steps - table.lengths[series]
     off = np.flatnonzero((ahead >= 0) & ~on_grid)

@@ -18,7 +18,7 @@ from forecast.table import SeriesTable
 
 DEFAULT_LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
-SERIES_AT_ONCE = 1024
+SERIES_AT_ONCE = 512  # what they need stays in the processor's cache
 
 Data = SeriesTable | pd.DataFrame | pd.Series | str | Path
 
@@ -111,23 +111,24 @@ class Predictor(ABC):
         """Refuse series without enough history.
 
         Raises:
-            DataError: Names them and what they lack ("series-too-short" or "all-missing").
+            DataError: Names those that are too short ("series-too-short"), or where none is, those without a recent
+                value ("all-missing").
         """
         refused = np.flatnonzero(~self.usable(table))
         if not len(refused):
             return
-        short = table.lengths[refused] < self.minimum_history
+        short = refused[table.lengths[refused] < self.minimum_history]
         problems = []
-        for i, is_short in zip(refused[:PROBLEMS_TOLD], short[:PROBLEMS_TOLD], strict=True):
+        for i in (short if len(short) else refused)[:PROBLEMS_TOLD]:
             item_id = str(table.item_ids[i])
-            if is_short:
+            if len(short):
                 steps = f"{table.lengths[i]} value{'s' if table.lengths[i] > 1 else ''}"
                 detail = f"{item_id!r} has {steps}; this model needs at least {self.minimum_history}"
                 problems.append(Problem(detail, "send more history", item_id, "target"))
             else:
                 detail = f"{item_id!r} has no value in its last {self.context_length} steps, all this model looks at"
                 problems.append(Problem(detail, "send the series up to its last value", item_id, "target"))
-        raise DataError("series-too-short" if short.any() else "all-missing", problems)
+        raise DataError("series-too-short" if len(short) else "all-missing", problems)
 
 
 def check_horizon(prediction_length: int, longest: int = LONGEST_HORIZON) -> None:

@@ -12,8 +12,10 @@ the same columns as arrays (the service); both end in the same checks, in this o
 """
 
 import warnings
+from dataclasses import dataclass, replace
 from datetime import timedelta, tzinfo
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -69,15 +71,50 @@ def read_series(
 
 def warn_of_missing(table: SeriesTable) -> None:
     """Give the caller's caller a `DataWarning` where values are missing."""
-    missing = table.missing()
-    if missing.any():
+    missing = Missing.of(table)
+    if missing.steps:
+        warnings.warn(str(missing), DataWarning, stacklevel=3)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What is missing in series.
+
+    Attributes:
+        series, of_series: Series with missing values, of how many.
+        steps, of_steps: Missing values, of how many steps.
+        worst, worst_steps: The series that misses most, and how many.
+    """
+
+    series: int = 0
+    of_series: int = 0
+    steps: int = 0
+    of_steps: int = 0
+    worst: str = ""
+    worst_steps: int = 0
+
+    @classmethod
+    def of(cls, table: SeriesTable) -> Self:
+        """Count it."""
+        missing = table.missing()
         worst = int(np.argmax(missing))
-        warnings.warn(
-            f"{int((missing > 0).sum())} of {len(table)} series have missing values, "
-            f"{int(missing.sum())} of {int(table.lengths.sum())} steps in all "
-            f"({table.item_ids[worst]!r} most, {int(missing[worst])}); they are masked, not filled in",
-            DataWarning,
-            stacklevel=3,
+        counts = int((missing > 0).sum()), len(table), int(missing.sum()), int(table.lengths.sum())
+        return cls(*counts, str(table.item_ids[worst]), int(missing[worst]))
+
+    def __add__(self, other: Self) -> Self:
+        worst = max(self, other, key=lambda one: one.worst_steps)
+        return replace(
+            worst,
+            series=self.series + other.series,
+            of_series=self.of_series + other.of_series,
+            steps=self.steps + other.steps,
+            of_steps=self.of_steps + other.of_steps,
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.series} of {self.of_series} series have missing values, {self.steps} of {self.of_steps} steps "
+            f"in all ({self.worst!r} most, {self.worst_steps}); they are masked, not filled in"
         )
 
 
@@ -120,18 +157,20 @@ def lay_out(columns: Columns, frequency: Frequency | None = None) -> SeriesTable
     elif (frequency.kind == "step") != (times.dtype.kind != "M"):
         raise _other_kind(frequency)
     starts = times[first]
-    positions, on_grid = frequency.positions(np.repeat(starts, counts), times)
-    if not on_grid.all():
-        series = int(np.searchsorted(first, np.argmin(on_grid), side="right")) - 1
-        off = Irregularity("uneven", series, frequency)
-        raise _irregular(off, item_ids, times, first, None if wall_clock else tz)
-    del on_grid
-
-    lengths = positions[first + counts - 1] + 1
+    if _is_gapless(times, first, frequency):
+        positions, lengths = None, counts
+    else:
+        positions, on_grid = frequency.positions(np.repeat(starts, counts), times)
+        if not on_grid.all():
+            series = int(np.searchsorted(first, np.argmin(on_grid), side="right")) - 1
+            off = Irregularity("uneven", series, frequency)
+            raise _irregular(off, item_ids, times, first, None if wall_clock else tz)
+        del on_grid
+        lengths = positions[first + counts - 1] + 1
     _check_sparse(item_ids, lengths, counts, frequency)
     offsets = np.concatenate(([0], np.cumsum(lengths)[:-1])).astype(np.int64)
     places = None  # of the rows on the grid, where there are gaps
-    if lengths.sum() == len(target):
+    if positions is None or lengths.sum() == len(target):
         values = target.astype(np.float32)
     else:
         values = np.full(lengths.sum(), np.nan, np.float32)
@@ -171,10 +210,9 @@ def _check_times(columns: Columns) -> None:
     """Times must leave room for a forecast, and for differences between them."""
     dated = columns.times.dtype.kind == "M"
     low, high = (EARLIEST, LATEST) if dated else (-LARGEST_STEP, LARGEST_STEP)
-    outside = (columns.times < low) | (columns.times > high)
-    if not outside.any():
+    if columns.times.min() >= low and columns.times.max() <= high:
         return
-    row = int(np.argmax(outside))
+    row = int(np.argmax((columns.times < low) | (columns.times > high)))
     item_id = str(columns.item_ids[columns.codes[row]])
     problem = Problem(
         f"{item_id!r} has the timestamp {columns.times[row]}, which lies outside {low} to {high}",
@@ -217,6 +255,15 @@ def _counts_days(times: Times, first: Ints, frequency: Frequency | None, tz: tzi
     distances = np.diff(times).view(np.int64)
     distances[first[1:] - 1] = DAY  # between two series
     return bool(len(distances) and distances.min() >= 23 * HOUR)
+
+
+def _is_gapless(times: Times, first: Ints, frequency: Frequency) -> bool:
+    """Whether every series has a row for each step, and all steps are equally long: there is nothing to place then."""
+    if frequency.kind not in ("fixed", "step"):
+        return False
+    steps = np.diff(times).view(np.int64)
+    steps[first[1:] - 1] = frequency.size  # between two series
+    return bool((steps == frequency.size).all())
 
 
 def _irregular(

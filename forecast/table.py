@@ -109,6 +109,12 @@ class SeriesTable:
         """
         return self.frequency.advance(self.starts[:, None], positions)
 
+    def grid_times(self, times: Times) -> Times:
+        """UTC times, as rows have them, on the grid's clock."""
+        if not self.wall_clock:
+            return times
+        return pd.DatetimeIndex(times, tz="UTC").tz_convert(self.tz).tz_localize(None).to_numpy()
+
     def local(self, times: Times) -> Times:
         """Grid times as a clock on the wall shows them: what calendar features are made of."""
         if self.tz is None or self.wall_clock or times.dtype.kind != "M":

@@ -1,4 +1,4 @@
-"""forecast predict: every series of a file."""
+"""forecast predict: every series of a table, however large."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from pipelines.cli.app import app, console
-from pipelines.cli.options import Data, Freq, ItemId, Model, Target, Timestamp, read, read_levels
+from pipelines.cli.app import app, complaints, console
+from pipelines.cli.options import Data, Freq, ItemId, Model, Target, Timestamp, read_levels
 
 
 @app.command()
@@ -22,27 +22,50 @@ def predict(
     future: Annotated[
         Path | None, typer.Option(help="A file of what is known in advance: item_id, timestamp and those covariates.")
     ] = None,
+    rejects: Annotated[
+        Path | None,
+        typer.Option(
+            help="The file to write of series that cannot be forecast, and why; OUTPUT.rejects.parquet by default."
+        ),
+    ] = None,
+    max_rejected: Annotated[
+        float, typer.Option(help="Share of the series, 0 to 1, that may be rejected; with more nothing is written.")
+    ] = 1.0,
     item_id: ItemId = None,
     timestamp: Timestamp = None,
     target: Target = None,
     freq: Freq = None,
 ) -> None:
-    """Forecast every series of a file."""
-    from forecast import read_future
+    """Forecast every series of a table: streamed, several pieces at once; started again, it goes on."""
+    from forecast.columns import Names
     from pipelines import predict as pipeline
     from pipelines.registry import load
-    from pipelines.settings import DataConfig
 
     levels = read_levels(quantile_levels)
     pipeline.check_output(output)
     loaded = load(model)
-    covariates = loaded.forecaster.covariates
-    source = DataConfig.build(path=data, item_id=item_id, timestamp=timestamp, target=target, freq=freq)
-    table = read(source, covariates)
-    if future is not None:
-        table = read_future(future, table, covariates, item_id=item_id, timestamp=timestamp)
-    frame = pipeline.predict(loaded.forecaster, table, output, prediction_length, levels)
+    console.print(f"reading {escape(data)}")
+    try:
+        summary = pipeline.predict(
+            loaded.forecaster,
+            data,
+            output,
+            prediction_length=prediction_length,
+            quantile_levels=levels,
+            future=future,
+            columns=Names(item_id, timestamp, target),
+            freq=freq,
+            rejects=rejects,
+            max_rejected=max_rejected,
+            console=console,
+        )
+    except KeyboardInterrupt:
+        complaints.print("stopped; the same command goes on where it stopped")
+        raise typer.Exit(130) from None
     version = f" version {loaded.version}" if loaded.version else ""
+    forecast = summary.series - summary.rejected
     console.print(
-        f"{len(frame)} rows for {len(table)} series written to {escape(str(output))} by {escape(model)}{version}"
+        f"{summary.rows} rows for {forecast} series written to {escape(str(output))} by {escape(model)}{version}"
     )
+    if summary.rejected:
+        complaints.print(f"[yellow]note:[/] {escape(str(summary))}", highlight=False)

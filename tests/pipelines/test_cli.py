@@ -60,8 +60,6 @@ def test_gaps_are_told_of_and_forecast(tmp_path: Path, hourly: pd.DataFrame) -> 
     assert "1 of 1 series have missing values, 10 of 400 steps" in complaints
 
 
-DAYS = pd.date_range("2024", periods=30, freq="D")
-
 Spoil = Callable[[pd.DataFrame], pd.DataFrame]
 SPOILT: dict[str, tuple[Spoil, list[str]]] = {
     "a missing column": (lambda f: f.drop(columns="target"), ["no column 'target'", "'item_id', 'timestamp'"]),
@@ -73,10 +71,6 @@ SPOILT: dict[str, tuple[Spoil, list[str]]] = {
     "irregular times": (
         lambda f: f.assign(timestamp=f["timestamp"].where(f.index != 5, f["timestamp"] + pd.Timedelta("7min"))),
         ["'a'", "2024-01-01 05:07:00", "off its grid"],
-    ),
-    "mixed frequencies": (
-        lambda f: pd.concat([f, f.iloc[:30].assign(item_id="b", timestamp=DAYS)]),
-        ["'b'", "D", "h"],
     ),
     "another frequency than the model's": (
         lambda f: f.assign(timestamp=pd.date_range("2020", periods=400, freq="D")),
