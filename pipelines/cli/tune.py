@@ -85,8 +85,8 @@ def tune(
     space = space or default_space(config.forecaster)
     declared = load_space(space)
     table = read(data, config.forecaster.covariates, **columns)
-    from pipelines.tune import Plan
-    from pipelines.tune import tune as pipeline
+    from pipelines.tune.pipeline import Plan
+    from pipelines.tune.pipeline import tune as pipeline
     from pipelines.tune.report import METRICS
     from pipelines.tune.search import Effort
     from pipelines.tune.study import study_address

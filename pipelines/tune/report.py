@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from forecast.errors import without_password
+from forecast.errors import ParameterError, Problem, without_password
 from pipelines.settings import TrainConfig, put
 from pipelines.tune.space import LEFT_OPEN, Space
 from pipelines.tune.study import State, best_trial, counts, first_trial, trial_state
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 MARK = "# Tuned for "  # what a recipe written here begins with
+FEWEST_TO_COMPARE = 10  # judged trials that tell which settings matter: half of them are compared with all
 METRICS = {"mase": "MASE", "rmsse": "RMSSE", "smape": "sMAPE", "wql": "WQL"}
 
 
@@ -109,15 +110,16 @@ def headline(config: TrainConfig, result: Found, metric: str) -> str:
 
 def note(config: TrainConfig, result: Found, metric: str, windows: int, report: str) -> str:
     """The search in Markdown."""
+    steps = windows * config.forecaster.prediction_length
     ended = ", ".join(f"{number} {state}" for state, number in result.trials.items() if number)
     lines = [
         f"**Search for {config.name}** ({config.forecaster.label}, {config.forecaster.prediction_length} steps ahead) "
         f"on {without_password(config.data.path)}: trial {result.number:03d} is the best, "
         f"{METRICS[metric]} {result.comparison}.",
         "",
-        f"Trials: {ended}. All were judged on the same {windows} windows of each series, and trained on what came "
-        f"before them. The {windows} windows after these, at the series' end, no trial has seen: "
-        "`forecast train --recipe best.yaml` judges by them.",
+        f"Trials: {ended}. All were judged on the same {steps} steps of each series, and trained on what came before. "
+        f"The {steps} steps after these, the last of the series, no trial has seen: `forecast train --recipe "
+        "best.yaml` judges by them.",
         "",
         "| setting | started from | found |",
         "| --- | --- | --- |",
@@ -135,24 +137,35 @@ def write_report(path: Path, study: "Study", title: str, metric: str) -> None:
     for heading, about, figure in _figures(study, METRICS[metric]):
         figure.update_layout(title=None, margin={"t": 30})
         picture = figure.to_html(full_html=False, include_plotlyjs=script, config={"displaylogo": False})
-        parts.append(f"<h2>{escape(heading)}</h2><p>{escape(about)}</p>{picture}")
+        parts.append(f"<h2>{escape(heading)}</h2><p>{escape(about)}</p><div>{picture}</div>")
         script = False
     style = "body{font:16px/1.5 system-ui,sans-serif;max-width:1100px;margin:2rem auto;padding:0 1rem;color:#222}"
+    style += "div{overflow-x:auto}"
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{style}</style>'
     page = f'<!doctype html><html lang="en"><head>{head}</head><body><h1>{escape(title)}</h1>{"".join(parts)}</body>'
     path.write_text(f"{page}</html>\n", encoding="utf-8")
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file, whole or not at all."""
+    """Write a recipe, whole or not at all.
+
+    Raises:
+        ParameterError: It cannot be written there.
+    """
     draft = path.with_name(f".{path.name}.draft")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        hint = "make room or name another --output; the same command goes on with the study"
+        raise ParameterError(Problem(f"{str(path)!r} cannot be written: {error}", hint, field="output")) from None
 
 
 def _figures(study: "Study", metric: str) -> "Iterator[tuple[str, str, Figure]]":
     """Heading, caption and picture of each view there are trials enough for."""
     from optuna import visualization
+    from optuna.importance import PedAnovaImportanceEvaluator
 
     judged = [trial for trial in study.get_trials(deepcopy=False) if trial_state(trial) == "complete"]
     yield (
@@ -160,11 +173,11 @@ def _figures(study: "Study", metric: str) -> "Iterator[tuple[str, str, Figure]]"
         f"The {metric} of each trial that was judged, and the best so far. Less is better.",
         visualization.plot_optimization_history(study, target_name=metric),
     )
-    if len({trial.value for trial in judged}) > 1:
+    if len(judged) >= FEWEST_TO_COMPARE:
         yield (
             "Which settings matter",
-            "How much of the difference between the good trials and all others goes with each setting (PED-ANOVA).",
-            visualization.plot_param_importances(study),
+            "How much each setting has to do with being in the better half of the trials (PED-ANOVA, Watanabe 2023).",
+            visualization.plot_param_importances(study, PedAnovaImportanceEvaluator(target_quantile=0.5)),
         )
     yield (
         "Each setting",

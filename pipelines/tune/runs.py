@@ -62,19 +62,21 @@ class Runs:
             self.client.log_batch(run.info.run_id, params=params)
         return str(run.info.run_id)
 
-    def end_trial(self, number: int, run_id: str, outcome: "Outcome", metric: str, best: float | None) -> None:
-        """How a trial ended, in its own run and as a point of the search's curves."""
+    def end_trial(self, run_id: str, outcome: "Outcome") -> None:
+        """How a trial ended."""
         from mlflow.entities import Metric, RunTag
 
         now = int(time.time() * 1000)
-        metrics = [Metric(f"backtest/{name}", value, now, 0) for name, value in outcome.metrics.items()]
+        metrics = [Metric(f"search/{name}", value, now, 0) for name, value in outcome.metrics.items()]
         tags = [RunTag("state", outcome.state), *([RunTag("reason", outcome.reason)] if outcome.reason else [])]
         with registry_errors():
             self.client.log_batch(run_id, metrics=metrics, tags=tags)
             self.client.set_terminated(run_id, ENDS[outcome.state])
-            if outcome.state == "complete" and best is not None:
-                mine = Metric(f"trial/{metric}", outcome.metrics[metric], now, number)
-                self.client.log_batch(self.run_id, metrics=[mine, Metric(f"best/{metric}", best, now, number)])
+
+    def log_best(self, trials: int, metric: str, error: float) -> None:
+        """The least error after so many trials: a point of the search's curve."""
+        with registry_errors():
+            self.client.log_metric(self.run_id, f"search/best {metric}", error, step=trials)
 
     def log_result(self, tags: Mapping[str, str], note: str, recipe: str, report: Path) -> None:
         """What the search found: the best settings as tags and as a recipe, in words and in pictures."""

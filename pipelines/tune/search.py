@@ -65,6 +65,7 @@ class Search:
         self._context = get_context("spawn")  # torch's threads do not live through a fork
         self._stop = self._context.Event()
         self._pool: ProcessPoolExecutor | None = None
+        self._told: Told = []
         self._running: dict[Future[Outcome], tuple[Trial, str]] = {}
 
     def run(self, told: Told, console: Console) -> None:
@@ -74,13 +75,15 @@ class Search:
             ParameterError: The settings that the search starts from cannot be used.
             RegistryUnavailable: The tracking store or the database of the studies does not answer.
         """
+        self._told = told
         self._enqueue_start()
-        seconds = self.effort.max_minutes and 60 * self.effort.max_minutes
-        end = time.monotonic() + seconds if seconds else float("inf")
+        seconds = None if self.effort.max_minutes is None else 60 * self.effort.max_minutes
+        end = float("inf") if seconds is None else time.monotonic() + seconds
         try:
             with SearchProgress(console, self.bench.metric, self.effort.trials, self._ended(), seconds) as progress:
                 while True:
-                    if told or time.monotonic() > end:
+                    if not self._stop.is_set() and (told or time.monotonic() > end):
+                        console.print(f"{'told to stop' if told else 'the time is up'}: trials under way do not count")
                         self._stop.set()
                     while self._wanted():
                         self._start_trial()
@@ -112,7 +115,7 @@ class Search:
 
     def _wanted(self) -> bool:
         """Whether another trial is to be started."""
-        if self._stop.is_set() or len(self._running) == self.effort.jobs:
+        if self._told or self._stop.is_set() or len(self._running) == self.effort.jobs:
             return False
         return self._ended() + len(self._running) < self.effort.trials
 
@@ -124,7 +127,7 @@ class Search:
             trial.set_user_attr("start", True)
         run_id = self.runs.start_trial(trial.number, values)
         trial.set_user_attr("run_id", run_id)
-        task = Task(trial._trial_id, run_id, with_values(self.settings, values), start)
+        task = Task(trial.number, run_id, with_values(self.settings, values), start)
         with _held_back(signal.SIGINT):  # workers inherit that: Ctrl-C is for this process, which tells them
             try:
                 future = self._workers().submit(run_trial, task)
@@ -137,12 +140,15 @@ class Search:
         try:
             outcome = future.result()
         except BrokenProcessPool:
-            outcome, self._pool = DIED, None
+            # Who stops a whole group of processes does not mean this trial.
+            outcome, self._pool = Outcome("stopped") if self._told else DIED, None
         trial, run_id = self._running.pop(future)
         self._tell(trial, outcome)
         best = best_trial(self.study)
         error = best.value if best else None
-        self.runs.end_trial(trial.number, run_id, outcome, self.bench.metric, error)
+        self.runs.end_trial(run_id, outcome)
+        if outcome.state == "complete" and error is not None:
+            self.runs.log_best(self._ended(), self.bench.metric, error)
         progress.ended(trial.number, outcome, error, counts(self.study))
         if outcome.problems and outcome.state == "stopped":
             raise RegistryUnavailable(outcome.problems[0])

@@ -59,13 +59,13 @@ class Task:
     """What one trial needs to know.
 
     Attributes:
-        trial_id: The trial in the studies' database.
+        number: The trial of the study.
         run_id: Its run.
         settings: The tree that `TrainConfig` is built from.
         start: Whether the search starts from these settings: they are never given up early.
     """
 
-    trial_id: int
+    number: int
     run_id: str
     settings: dict[str, Any]
     start: bool
@@ -110,6 +110,7 @@ class _Worker:
 
         self.bench, self.stop, self.storage = bench, stop, open_storage()
         self.study = optuna.load_study(study_name=bench.study, storage=self.storage, pruner=pruner())
+        self.study_id = self.storage.get_study_id_from_name(bench.study)
 
     def run(self, task: Task) -> Outcome:
         try:
@@ -190,8 +191,11 @@ class _Watch(Callback):
             return
         number = f" {self._finished + 1:02d}" if len(self.networks) > 1 else ""
         with registry_errors():
-            self.client.log_metric(self.task.run_id, f"search/{ON_THE_WAY}{number}", error, step=trainer.current_epoch)
-        study, storage, trial = self.worker.study, self.worker.storage, self.task.trial_id
+            self.client.log_metric(
+                self.task.run_id, f"search/{ON_THE_WAY} by epoch{number}", error, step=trainer.current_epoch
+            )
+        study, storage = self.worker.study, self.worker.storage
+        trial = storage.get_trial_id_from_study_id_trial_number(self.worker.study_id, self.task.number)
         storage.set_trial_intermediate_value(trial, self._finished * TENTHS + tenth, error)
         if not self.task.start and study.pruner.prune(study, storage.get_trial(trial)):
             raise _GivenUp(f"after {tenth} tenths of the training, MASE {error:.3f} is worse than half of the others'")
