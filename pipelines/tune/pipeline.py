@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from forecast.auto import resolve, validation_windows
-from forecast.errors import ForecastError, ParameterError, Problem
+from forecast.errors import ParameterError, Problem
 from forecast.table import SeriesTable
 from pipelines.record import data_digest
 from pipelines.settings import TrainConfig, flatten
@@ -80,9 +80,8 @@ def tune(plan: Plan, effort: Effort, table: SeriesTable, console: Console) -> Tu
 
     Raises:
         DataError: The series cannot be learnt from.
-        ParameterError: A setting, the space or the output cannot be used, or the study there is is of something
-            else.
-        TrainingError: No trial could be judged.
+        ParameterError: A setting, the space or the output cannot be used, the study that is there is of something
+            else, or no trial could be judged.
         RegistryUnavailable: The tracking store or the database of the studies does not answer.
     """
     config = TrainConfig.build(**plan.settings)
@@ -158,7 +157,7 @@ def _publish(plan: Plan, config: TrainConfig, windows: int, study: "Study", runs
         runs.log_result({**tags, "best.trial": f"{result.number:03d}"}, text, recipe, page)
 
 
-def _nothing_found(study: "Study") -> ForecastError:
+def _nothing_found(study: "Study") -> ParameterError:
     reasons = dict.fromkeys(str(trial.user_attrs.get("reason") or "the time was up") for trial in study.trials)
     detail = f"no trial could be judged: {'; '.join(reasons)}"
     hint = "give it more --max-minutes, lower training.learning_rate in the space, or see what `forecast train` says"

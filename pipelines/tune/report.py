@@ -31,7 +31,7 @@ class Found:
     Attributes:
         number: The best trial.
         error: Its error.
-        error_before: That of the settings the search started from; None where their trial failed.
+        error_before: That of the settings the search started from; None where they were not judged.
         values: The best value of each setting searched; None is left to the data.
         changes: By setting, what the search started from and what it found, as texts.
         trials: How many ended how.
@@ -50,7 +50,7 @@ class Found:
     def comparison(self) -> str:
         """The error, next to that of the settings the search started from."""
         if self.error_before is None:
-            return f"{self.error:.4f} (the settings it started from failed)"
+            return f"{self.error:.4f} (the settings it started from could not be judged)"
         if self.error == self.error_before:
             return f"{self.error:.4f}, nothing better than the settings it started from"
         share = 1 - self.error / self.error_before

@@ -39,24 +39,24 @@ TINY = ["training.max_epochs=2", "training.batches_per_epoch=3", "training.batch
 WINDOWS, HORIZON = 2, 24
 
 
-def words(table_path: Path, *more: str, settings: tuple[str, ...] = ()) -> list[str]:
+def words(table_path: Path, *more: str, name: str = "counts", settings: tuple[str, ...] = ()) -> list[str]:
     """A search of a second or two for each trial, from a space beside it."""
     pinned = [*TINY, f"evaluation.windows={WINDOWS}", "context_length=48", *settings]
-    asked = ["--data", str(table_path), "--network", "gru", "--prediction-length", str(HORIZON), "--name", "counts"]
+    asked = ["--data", str(table_path), "--network", "gru", "--prediction-length", str(HORIZON), "--name", name]
     return ["tune", *asked, "--space", "space.yaml", *more, *(word for one in pinned for word in ("--set", one))]
 
 
-def studied(folder: Path) -> optuna.Study:
-    return optuna.load_study(study_name="counts", storage=f"sqlite:///{folder}/.forecast/studies.db")
+def studied(folder: Path, name: str = "counts") -> optuna.Study:
+    return optuna.load_study(study_name=name, storage=f"sqlite:///{folder}/.forecast/studies.db")
 
 
 def client_of(folder: Path) -> mlflow.MlflowClient:
     return mlflow.MlflowClient(f"sqlite:///{folder}/.forecast/mlflow.db")
 
 
-def runs_of(folder: Path, task: str) -> list[mlflow.entities.Run]:
+def runs_of(folder: Path, task: str, name: str = "counts") -> list[mlflow.entities.Run]:
     client = client_of(folder)
-    experiment = client.get_experiment_by_name("counts")
+    experiment = client.get_experiment_by_name(name)
     assert experiment is not None
     return client.search_runs([experiment.experiment_id], f"tags.task = '{task}'", order_by=["attributes.start_time"])
 
@@ -145,6 +145,7 @@ def test_the_recipe_holds_what_was_found_and_the_windows_that_no_trial_saw(tuned
     assert "forecast train --recipe counts.yaml" in (tuned / "tune.out").read_text()
 
 
+@pytest.mark.slow
 def test_train_takes_the_recipe_and_judges_by_windows_after_those_of_the_search(tuned: Path, table_path: Path) -> None:
     asked = ["--data", str(table_path), "--recipe", "counts.yaml", "--name", "trained"]
     done = run_forecast(tuned, "train", *asked, "--set", "evaluation.refit=false")
@@ -157,20 +158,11 @@ def test_no_trial_sees_what_train_judges_by(tuned: Path, table_path: Path, tmp_p
     last = frame.groupby("item_id").cumcount(ascending=False) < WINDOWS * HORIZON
     frame.loc[last, "target"] = -1e6
     frame.to_parquet(tmp_path / "altered.parquet")
-    (tmp_path / "space.yaml").write_text(SPACE)
-    done = run_forecast(tmp_path, *words(tmp_path / "altered.parquet", "--trials", "2"))
+    done = run_forecast(tuned, *words(tmp_path / "altered.parquet", "--trials", "2", name="altered"))
     assert done.returncode == 0, done.stdout + done.stderr
-    pairs = zip(studied(tmp_path).trials, studied(tuned).trials, strict=False)
-    for altered, trial in pairs:
+    for altered, trial in zip(studied(tuned, "altered").trials, studied(tuned).trials, strict=False):
         assert (altered.params, altered.value) == (trial.params, trial.value)
         assert altered.intermediate_values == trial.intermediate_values
-
-
-def test_the_same_study_is_not_of_other_settings_or_data(tuned: Path, table_path: Path) -> None:
-    done = run_forecast(tuned, *words(table_path, "--trials", "3", settings=("training.batch_size=32",)))
-    assert done.returncode == 2
-    assert "settings (training.batch_size: 16, now 32)" in done.stderr
-    assert "forget the old study with --anew" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -193,9 +185,7 @@ def test_a_search_whose_result_could_not_be_written_does_not_begin(
     assert (tmp_path / "mine.yaml").read_text() == "# Mine.\n"
 
 
-def test_the_same_command_goes_on_gives_up_what_is_worse_and_starts_anew(
-    tuned: Path, table_path: Path, tmp_path: Path
-) -> None:
+def test_the_same_command_goes_on_gives_up_what_is_worse(tuned: Path, table_path: Path, tmp_path: Path) -> None:
     before = studied(tuned)
     good = dict.fromkeys(range(1, 11), 1e-6)  # of a study in which all else was better
     for _ in range(7):
@@ -219,33 +209,30 @@ def test_the_same_command_goes_on_gives_up_what_is_worse_and_starts_anew(
     assert "is worse than half of the others'" in run.data.tags["reason"]
     path = client_of(tuned).download_artifacts(search.info.run_id, "search.html", str(tmp_path))
     assert "Which settings matter" in Path(path).read_text()
-    done = run_forecast(tuned, *words(table_path, "--trials", "1", "--anew"))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert len(studied(tuned).trials) == 1
 
 
-def test_settings_that_do_not_fit_together_are_a_failed_trial_with_its_reason(tmp_path: Path, table_path: Path) -> None:
-    (tmp_path / "space.yaml").write_text("network.patch_length: {choices: [24, 36]}")
-    done = run_forecast(tmp_path, *words(table_path, "--trials", "4", settings=("network.patch_length=24",)))
+def test_settings_that_do_not_fit_together_are_a_failed_trial_with_its_reason(tuned: Path, table_path: Path) -> None:
+    (tuned / "patches.yaml").write_text("network.patch_length: {choices: [24, 36]}")
+    asked = ["--trials", "4", "--space", "patches.yaml"]
+    done = run_forecast(tuned, *words(table_path, *asked, name="patches", settings=("network.patch_length=24",)))
     assert done.returncode == 0, done.stdout + done.stderr
     reason = "context_length=48 is not a multiple of network.patch_length=36"
-    runs = runs_of(tmp_path, "trial")
+    runs = runs_of(tuned, "trial", "patches")
     assert {run.data.params["network.patch_length"] for run in runs} == {"24", "36"}
     for run in runs:
         fits = run.data.params["network.patch_length"] == "24"
         assert run.info.status == ("FINISHED" if fits else "FAILED")
         assert fits or reason in run.data.tags["reason"]
     assert f"failed: {reason}" in done.stdout
-    assert f"failed: {reason}" in runs_of(tmp_path, "tune")[0].data.tags["mlflow.note.content"]
+    assert f"failed: {reason}" in runs_of(tuned, "tune", "patches")[0].data.tags["mlflow.note.content"]
 
 
-def test_settings_to_start_from_that_cannot_be_used_end_the_search(tmp_path: Path, table_path: Path) -> None:
-    (tmp_path / "space.yaml").write_text(SPACE)
-    done = run_forecast(tmp_path, *words(table_path, settings=("training.validation_windows=1000",)))
+def test_settings_to_start_from_that_cannot_be_used_end_the_search(tuned: Path, table_path: Path) -> None:
+    done = run_forecast(tuned, *words(table_path, name="unfit", settings=("training.validation_windows=1000",)))
     assert done.returncode == 2
     assert "no series is long enough to learn from" in done.stderr
-    assert [run.info.status for run in runs_of(tmp_path, "tune")] == ["FAILED"]
-    assert not (tmp_path / "counts.yaml").exists()
+    assert [run.info.status for run in runs_of(tuned, "tune", "unfit")] == ["FAILED"]
+    assert not (tuned / "unfit.yaml").exists()
 
 
 @pytest.mark.slow
