@@ -15,7 +15,7 @@ from forecast.config import LONGEST_HORIZON, CovariatesConfig, ForecasterConfig,
 from forecast.covariate_features import check_known_ahead
 from forecast.errors import ModelNotFound, ParameterError, Problem
 from forecast.levels import level_weights
-from forecast.networks import Ensemble
+from forecast.networks import Ensemble, Network
 from forecast.predictor import SERIES_AT_ONCE, Data, Predictor, check_horizon
 from forecast.rolling import MOST_BLOCKS, roll
 from forecast.saved import build_ensemble, check_golden, golden_input, golden_table, load_model, save_model
@@ -75,6 +75,13 @@ class Forecaster(Predictor):
     def from_config(cls, config: ForecasterConfig) -> Self:
         """A forecaster with these settings."""
         return cls(**dict(config))
+
+    @classmethod
+    def from_networks(cls, config: ForecasterConfig, members: Sequence[Network]) -> Self:
+        """A forecaster of networks trained elsewhere, as many as the resolved configuration names."""
+        model = cls.from_config(config)
+        model._network = build_ensemble(config, members).eval()
+        return model
 
     @property
     def prediction_length(self) -> int:  # type: ignore[override]

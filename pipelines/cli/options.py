@@ -1,6 +1,6 @@
 """Options that several commands take, and how they are read."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -34,6 +34,33 @@ def read(config: "DataConfig", covariates: "CovariatesConfig") -> "SeriesTable":
     table = read_data(config, covariates)
     console.print(f"{len(table)} series, {int(table.observed.sum())} values, one every {table.frequency}")
     return table
+
+
+def gather(recipe: str, network: str | None, options: dict[str, Any], overrides: list[str] | None) -> dict[str, Any]:
+    """The settings a command works with, as a tree: a recipe's, under those of options, under those of `--set`.
+
+    Args:
+        recipe: Its name or path.
+        network: One network in place of the recipe's ensemble.
+        options: Settings by their paths; None where an option was not given.
+        overrides: `key=value`, as `--set` takes them.
+    """
+    from pipelines.recipes import load_recipe
+    from pipelines.settings import apply_overrides, put
+
+    settings = {"recipe": recipe, **load_recipe(recipe)}
+    if network is not None:
+        put(settings, "network.kind", network)
+        put(settings, "members", [])
+    for key, value in options.items():
+        if value is not None:
+            put(settings, key, value)
+    return apply_overrides(settings, overrides or [])
+
+
+def split(names: str | None) -> list[str] | None:
+    """Names separated by commas."""
+    return None if names is None else [name.strip() for name in names.split(",")]
 
 
 def read_levels(text: str) -> list[float]:

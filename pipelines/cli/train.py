@@ -6,7 +6,7 @@ import typer
 
 from forecast.errors import ParameterError, Problem
 from pipelines.cli.app import app, console
-from pipelines.cli.options import DATA_HELP, Freq, ItemId, Overrides, Target, Timestamp, read
+from pipelines.cli.options import DATA_HELP, Freq, ItemId, Overrides, Target, Timestamp, gather, read, split
 
 if TYPE_CHECKING:
     from pipelines.settings import TrainConfig
@@ -47,21 +47,19 @@ def train(
         "name": name,
         "prediction_length": prediction_length,
         "training.max_minutes": max_minutes,
-        **{
-            f"covariates.{kind}": None if names is None else [one.strip() for one in names.split(",")]
-            for kind, names in (("known", known), ("past", past), ("static", static))
-        },
+        "covariates.known": split(known),
+        "covariates.past": split(past),
+        "covariates.static": split(static),
     }
-    given = {key: value for key, value in options.items() if value is not None}
     if resume is not None:
-        if given or network or overrides or recipe != "auto":
+        if network or overrides or recipe != "auto" or any(value is not None for value in options.values()):
             problem = Problem("--resume takes no other option", "the run has its settings", field="resume")
             raise ParameterError(problem)
         from pipelines import train as pipeline
 
         config, run = pipeline.resume(resume, console)
     else:
-        config = _configured(recipe, network, given, overrides or [])
+        config = _configured(gather(recipe, network, options, overrides))
         table = read(config.data, config.forecaster.covariates)
         from pipelines import train as pipeline
 
@@ -77,19 +75,11 @@ def train(
     console.print(f"run {run.run_id}; look at it with: forecast ui")
 
 
-def _configured(recipe: str, network: str | None, given: dict[str, Any], overrides: list[str]) -> "TrainConfig":
-    """A recipe's settings, under those of the options, under those of `--set`."""
-    from pipelines.recipes import load_recipe
-    from pipelines.settings import TrainConfig, apply_overrides, put
+def _configured(settings: dict[str, Any]) -> "TrainConfig":
+    """Settings that are complete, with the options named that are missing."""
+    from pipelines.settings import TrainConfig
 
-    settings = {"recipe": recipe, **load_recipe(recipe)}
-    if network is not None:
-        put(settings, "network.kind", network)
-        put(settings, "members", [])
-    for key, value in given.items():
-        put(settings, key, value)
-    apply_overrides(settings, overrides)
-    for key, option in (("name", "--name"), ("data", "--data")):
+    for key in ("name", "data"):
         if key not in settings:
-            raise ParameterError(Problem(f"{option} is missing", f"say {option} ...", field=key))
+            raise ParameterError(Problem(f"--{key} is missing", f"say --{key} ...", field=key))
     return TrainConfig.build(**settings)

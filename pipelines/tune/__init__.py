@@ -1,0 +1,1 @@
+"""forecast tune: a search for better settings."""
