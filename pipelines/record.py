@@ -4,10 +4,12 @@ import json
 import os
 import platform
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from hashlib import sha256
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +18,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 from forecast import Forecaster
+from forecast.backtest import Backtest
 from forecast.table import SeriesTable
 from forecast.training import epoch_metrics
 from pipelines.evaluation import METRIC, THIS, Scores, as_markdown, best_baseline
@@ -100,9 +103,12 @@ def log_result(
     config: TrainConfig,
     forecaster: Forecaster,
     leaderboard: Scores,
-    windows: int,
+    result: Backtest,
 ) -> None:
     """How good the model is, next to the best naive baseline, and the settings that the data decided.
+
+    The artifact `backtest/windows.parquet` holds everyone's errors in each window: what a later model can be
+    compared with on the same windows, though this one has then learnt from them.
 
     Args:
         client: MLflow's client.
@@ -110,7 +116,7 @@ def log_result(
         config: Its settings, as they were asked for.
         forecaster: The trained model.
         leaderboard: Everyone's metrics on the windows it was judged on.
-        windows: How many these are, over all series.
+        result: The forecasts that it was judged by.
     """
     from mlflow.entities import Metric
 
@@ -125,16 +131,26 @@ def log_result(
     resolved = config.model_copy(update={"forecaster": forecaster.config})
     client.log_text(run_id, json.dumps(resolved.model_dump(mode="json"), indent=1) + "\n", "resolved_config.json")
     client.log_text(run_id, pd.DataFrame(leaderboard).T.to_csv(index_label="model"), "leaderboard.csv")
+    with tempfile.TemporaryDirectory() as folder:
+        window_errors(result).to_parquet(Path(folder) / "windows.parquet")
+        client.log_artifact(run_id, str(Path(folder) / "windows.parquet"), "backtest")
     mine, best_naive = leaderboard[THIS][METRIC], leaderboard[naive][METRIC]
     verdict = "better" if mine < best_naive else "not better"
     note = (
         f"**{forecaster.config.label}** for {config.name}, {forecaster.prediction_length} steps ahead: "
-        f"MASE {mine:.3f}, {verdict} than {naive} ({best_naive:.3f}), over {windows} windows "
+        f"MASE {mine:.3f}, {verdict} than {naive} ({best_naive:.3f}), over {len(result.series)} windows "
         f"of {config.data.path} kept from training."
     )
     if config.evaluation.refit:
         note += " The model logged here was then trained anew to the end of the series."
     client.set_tag(run_id, "mlflow.note.content", f"{note}\n\n{as_markdown(leaderboard)}\n")
+
+
+def window_errors(result: Backtest) -> pd.DataFrame:
+    """Everyone's errors in each window: `model, horizon` and the columns of `Backtest.per_window`."""
+    horizon = result.actual.shape[1]
+    frames = [result.per_window(model).assign(model=model, horizon=horizon) for model in result.forecasts]
+    return pd.concat(frames, ignore_index=True)
 
 
 def data_digest(table: SeriesTable) -> str:

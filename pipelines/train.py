@@ -100,7 +100,7 @@ def train(config: TrainConfig, table: SeriesTable, console: Console) -> TrainedR
                 forecaster = forecaster.refit(table, windows, callbacks=[progress, metrics])
         console.print(f"logging {kind} and checking its golden forecast in a fresh process")
         with registry_errors():
-            log_result(client, run_id, config, forecaster, leaderboard, len(result.series))
+            log_result(client, run_id, config, forecaster, leaderboard, result)
             with mlflow.start_run(run_id=run_id):
                 model_uri = log_model(forecaster)
         verify(model_uri)
