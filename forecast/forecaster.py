@@ -15,7 +15,7 @@ from forecast.config import LONGEST_HORIZON, CovariatesConfig, ForecasterConfig,
 from forecast.covariate_features import check_known_ahead
 from forecast.errors import ModelNotFound, Problem
 from forecast.levels import level_weights
-from forecast.networks import Ensemble
+from forecast.networks import Ensemble, Network
 from forecast.predictor import SERIES_AT_ONCE, Data, Predictor, check_horizon
 from forecast.rolling import MOST_BLOCKS, roll
 from forecast.saved import build_ensemble, check_golden, golden_input, golden_table, load_model, save_model
@@ -25,6 +25,8 @@ from forecast.windows import Windows
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
+
+WARM_EPOCHS, WARM_LEARNING_RATE = 0.25, 0.25  # shares of the settings', for a training that starts from trained weights
 
 
 class Forecaster(Predictor):
@@ -69,6 +71,7 @@ class Forecaster(Predictor):
         )
         self.history: list[dict[str, float]] = []
         self._network: Ensemble | None = None
+        self._start: Forecaster | None = None
         self._kept = 0
 
     @classmethod
@@ -109,7 +112,7 @@ class Forecaster(Predictor):
             )
         return self._network
 
-    def fit(self, series: Data, callbacks: "Sequence[Callback]" = ()) -> Self:
+    def fit(self, series: Data, callbacks: "Sequence[Callback]" = (), start: "Forecaster | None" = None) -> Self:
         """Train on series; the end of each is kept for validation, and the best epoch's weights are kept.
 
         What the validation windows show of the whole is kept too: the weights of an ensemble's members, and
@@ -120,6 +123,7 @@ class Forecaster(Predictor):
         Args:
             series: A table, or anything `read_series` takes.
             callbacks: Lightning callbacks, to watch the training.
+            start: A trained forecaster of the same networks to start from: more gently, and for fewer epochs.
 
         Returns:
             Itself.
@@ -133,7 +137,9 @@ class Forecaster(Predictor):
 
         table = series if isinstance(series, SeriesTable) else read_series(series, covariates=self.config.covariates)
         config = resolve(self.config, table)
-        trained = [train(one, table, callbacks) for one in config.networks]
+        self._start = start
+        starts = _first_weights(start, config)
+        trained = [train(one, table, callbacks, start=first) for one, first in starts]
         network = build_ensemble(config, [member for member, _ in trained])
         self._kept = validation_windows(config, table)
         finish(network, config, table, self._kept)
@@ -169,11 +175,13 @@ class Forecaster(Predictor):
         table = series if isinstance(series, SeriesTable) else read_series(series, covariates=self.config.covariates)
         finish(fitted, self.config, table, self._kept + held_back)
         members = []
-        for k, (one, old) in enumerate(zip(self.config.networks, fitted.members, strict=True)):
+        starts = _first_weights(self._start, self.config)
+        for k, ((one, first), old) in enumerate(zip(starts, fitted.members, strict=True)):
             epochs = [epoch for epoch in self.history if epoch["member"] == k]
             best = min(range(len(epochs)), key=lambda number: epochs[number]["val_loss"])
             training = one.training.model_copy(update={"max_epochs": best + 1})
-            member, _ = train(one.model_copy(update={"training": training}), table, callbacks, validate=False)
+            again = one.model_copy(update={"training": training})
+            member, _ = train(again, table, callbacks, validate=False, start=first)
             member.load_state_dict(dict(old.named_buffers()), strict=False)
             members.append(member)
         network = build_ensemble(self.config, members)
@@ -237,3 +245,18 @@ class Forecaster(Predictor):
     def _trained_quantiles(self, table: SeriesTable) -> npt.NDArray[np.float32]:
         """The trained quantiles for one series: `(H, Q)`."""
         return self.forecast(table, self.prediction_length, self.config.quantile_levels)[0, :, 1:]
+
+
+def _first_weights(start: Forecaster | None, config: ForecasterConfig) -> list[tuple[ForecasterConfig, Network | None]]:
+    """The settings of each network to train, and the trained one it starts from."""
+    if start is None:
+        return [(one, None) for one in config.networks]
+    gentle = []
+    for one in config.networks:
+        training = one.training
+        update = {
+            "max_epochs": ceil(training.max_epochs * WARM_EPOCHS),
+            "learning_rate": training.learning_rate * WARM_LEARNING_RATE,
+        }
+        gentle.append(one.model_copy(update={"training": training.model_copy(update=update)}))
+    return list(zip(gentle, start.network.members, strict=True))

@@ -29,7 +29,11 @@ from forecast.table import SeriesTable
 
 
 def train(
-    config: ForecasterConfig, table: SeriesTable, callbacks: Sequence[Callback] = (), validate: bool = True
+    config: ForecasterConfig,
+    table: SeriesTable,
+    callbacks: Sequence[Callback] = (),
+    validate: bool = True,
+    start: Network | None = None,
 ) -> tuple[Network, list[dict[str, float]]]:
     """Train a network.
 
@@ -39,6 +43,7 @@ def train(
         callbacks: Lightning callbacks, to watch the training.
         validate: Whether to keep the last windows from training and to stop where they get no better. Without,
             all is trained on, to the last epoch.
+        start: A network of the same shape whose weights are the first ones.
 
     Returns:
         The network with the weights of its best (or last) epoch, on the CPU, and one entry per epoch:
@@ -55,6 +60,8 @@ def train(
         torch.manual_seed(training.seed)
         data = WindowsDataModule(table, config, validate)
         network = build_network(config)
+        if start is not None:
+            network.load_state_dict(start.state_dict())
         module = ForecastModule(network, config, training.max_epochs * training.batches_per_epoch)
         best = ModelCheckpoint(folder, monitor="val_loss", save_weights_only=True)
         trainer = pl.Trainer(

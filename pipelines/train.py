@@ -1,4 +1,4 @@
-"""The training pipeline: train, judge against naive, log, verify, register, and put live if it is better."""
+"""The training pipeline: train, judge against naive and the champion, log, verify."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,13 @@ from rich.console import Console
 
 from forecast import Forecaster, ForecasterConfig
 from forecast.auto import validation_windows
-from forecast.reference import CHAMPION
 from forecast.table import SeriesTable
-from pipelines.evaluation import CHAMPION_ROW, METRIC, THIS, Scores, best_baseline, comparable, evaluate, scores
+from pipelines.contender import Contender, champion_version, find_contender, log_knowledge
+from pipelines.evaluation import Scores, scores
+from pipelines.gate import Evidence, judge
 from pipelines.progress import TrainingProgress
 from pipelines.record import RunMetrics, describe, log_result
-from pipelines.registry import champion, log_model, register, verify
+from pipelines.registry import log_model, verify
 from pipelines.settings import TrainConfig
 from pipelines.tracking import connect, experiment_id, registry_errors
 
@@ -25,31 +26,18 @@ class TrainedRun:
         model_uri: The logged model.
         forecaster: The trained model.
         leaderboard: The metrics of it ("this model"), the naive baselines and the champion (where one is
-            live) on the same windows, the best first.
+            live, and had learnt from none of them) on the same windows, the best first.
+        evidence: What the gate decides by.
     """
 
     run_id: str
     model_uri: str
     forecaster: Forecaster
     leaderboard: Scores
+    evidence: Evidence
 
 
-@dataclass(frozen=True)
-class Registration:
-    """What became of a trained model.
-
-    Attributes:
-        version: Its version in the registry.
-        promoted: Whether it is the champion now.
-        reason: Why, or why not, as one sentence.
-    """
-
-    version: str
-    promoted: bool
-    reason: str
-
-
-def train(config: TrainConfig, table: SeriesTable, console: Console) -> TrainedRun:
+def train(config: TrainConfig, table: SeriesTable, console: Console, start: Contender | None = None) -> TrainedRun:
     """Train and judge one model as one run of the experiment `config.name`.
 
     The last windows of each series are kept from training and judged on; the model is then trained anew to
@@ -60,6 +48,7 @@ def train(config: TrainConfig, table: SeriesTable, console: Console) -> TrainedR
         config: The settings.
         table: The series, as `config.data` names them.
         console: Where progress is shown.
+        start: The version whose judged model's weights are the first ones.
 
     Raises:
         DataError: The series cannot be learnt from.
@@ -86,14 +75,14 @@ def train(config: TrainConfig, table: SeriesTable, console: Console) -> TrainedR
         with registry_errors():
             describe(client, run_id, config, table)
         with TrainingProgress(console, f"training {kind}", networks) as progress:
-            forecaster.fit(history, callbacks=[progress, RunMetrics(client, run_id, networks)])
+            metrics = RunMetrics(client, run_id, networks)
+            forecaster.fit(history, callbacks=[progress, metrics], start=start.judged if start else None)
         console.print(f"judging {kind} on the last {windows} windows of {horizon} steps")
-        models = {THIS: forecaster}
-        live = champion(config.name)
-        if live is not None and comparable(live.forecaster, table, horizon):
-            models[CHAMPION_ROW] = live.forecaster
-        result = evaluate(models, table, horizon, windows)
+        live = champion_version(client, config.name)
+        champion = find_contender(client, config.name, live) if live else None
+        result, evidence = judge(forecaster, champion, table, horizon, windows)
         leaderboard = scores(result)
+        judged = forecaster
         if config.evaluation.refit:
             with TrainingProgress(console, f"training {kind} anew on everything", networks) as progress:
                 metrics = RunMetrics(client, run_id, networks, "refit")
@@ -101,11 +90,12 @@ def train(config: TrainConfig, table: SeriesTable, console: Console) -> TrainedR
         console.print(f"logging {kind} and checking its golden forecast in a fresh process")
         with registry_errors():
             log_result(client, run_id, config, forecaster, leaderboard, result)
+            log_knowledge(client, run_id, judged, history, table if config.evaluation.refit else None, start)
             with mlflow.start_run(run_id=run_id):
                 model_uri = log_model(forecaster)
         verify(model_uri)
         status = "FINISHED"
-        return TrainedRun(run_id, model_uri, forecaster, leaderboard)
+        return TrainedRun(run_id, model_uri, forecaster, leaderboard, evidence)
     except KeyboardInterrupt:
         status = "KILLED"
         console.print(f"interrupted: run {run_id} ends as KILLED, and nothing is registered")
@@ -127,32 +117,3 @@ def _with_time_for_both(config: TrainConfig) -> ForecasterConfig:
     )
     training = config.forecaster.training.model_copy(update=halves)
     return config.forecaster.model_copy(update={"training": training, "members": members})
-
-
-def publish(name: str, run: TrainedRun) -> Registration:
-    """Register a trained model, and make it the champion if it is better than what there is.
-
-    The first champion must beat every naive baseline; a later one the champion as well, on the same windows.
-
-    Raises:
-        RegistryUnavailable: The registry does not answer.
-    """
-    client = connect()
-    leaderboard = run.leaderboard
-    naive = best_baseline(leaderboard)
-    mine, best_naive = leaderboard[THIS][METRIC], leaderboard[naive][METRIC]
-    if not mine < best_naive:
-        promoted, reason = False, f"its MASE {mine:.3f} does not beat {naive}'s {best_naive:.3f}"
-    elif CHAMPION_ROW in leaderboard:
-        live = leaderboard[CHAMPION_ROW][METRIC]
-        promoted = mine < live
-        reason = f"its MASE {mine:.3f} {'beats' if promoted else 'does not beat'} the champion's {live:.3f}"
-    else:
-        promoted, reason = True, f"its MASE {mine:.3f} beats {naive}'s {best_naive:.3f}"
-    tags = {"mase": f"{mine:.4f}", "baseline": naive, "baseline_mase": f"{best_naive:.4f}", "gate": reason}
-    number = register(name, run.model_uri, tags)
-    with registry_errors():
-        if promoted:
-            client.set_registered_model_alias(name, CHAMPION, number)
-        client.set_tag(run.run_id, "registered", f"{name}/{number}" + (f"@{CHAMPION}" if promoted else ""))
-    return Registration(number, promoted, reason)

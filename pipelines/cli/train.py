@@ -6,6 +6,7 @@ import typer
 
 from pipelines.cli.app import app, console
 from pipelines.cli.options import Data, Freq, ItemId, Overrides, Target, Timestamp, read
+from pipelines.cli.promote import say
 
 
 @app.command()
@@ -26,6 +27,7 @@ def train(
     known: Annotated[str | None, typer.Option(help="Covariates known in advance: columns, by commas.")] = None,
     past: Annotated[str | None, typer.Option(help="Covariates known for the past only.")] = None,
     static: Annotated[str | None, typer.Option(help="Covariates that are one value for a series.")] = None,
+    promote: Annotated[bool, typer.Option(help="Put the model live where it is better than what there is.")] = True,
     overrides: Overrides = None,
 ) -> None:
     """Train a model, judge it against naive forecasts, register it, and put it live if it is better."""
@@ -47,12 +49,10 @@ def train(
     table = read(data, config.forecaster.covariates, **columns)
     from pipelines import train as pipeline
     from pipelines.evaluation import as_table
+    from pipelines.promote import publish
 
     run = pipeline.train(config, table, console)
-    outcome = pipeline.publish(name, run)
+    outcome = publish(name, run, promote)
     console.print(as_table(run.leaderboard))
-    if outcome.promoted:
-        console.print(f"[green]{name}/{outcome.version} is the champion[/]: {outcome.reason}")
-    else:
-        console.print(f"[yellow]{name}/{outcome.version} is registered, but not live[/]: {outcome.reason}")
+    say(name, outcome)
     console.print(f"run {run.run_id}; look at it with: forecast ui")

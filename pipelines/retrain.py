@@ -1,0 +1,95 @@
+"""Retraining: new data came, so the champion's settings are trained again, from its weights or from scratch."""
+
+import json
+from typing import Any
+
+from rich.console import Console
+
+from forecast.errors import ModelNotFound, ParameterError, Problem
+from forecast.table import SeriesTable
+from pipelines.contender import Contender, champion_version, find_contender, fresh_steps
+from pipelines.settings import TrainConfig
+from pipelines.tracking import connect, registry_errors
+from pipelines.train import TrainedRun, train
+
+
+def find_champion(name: str) -> Contender:
+    """The live version of a model.
+
+    Raises:
+        ModelNotFound: There is none.
+        RegistryUnavailable: The registry does not answer.
+    """
+    client = connect()
+    live = champion_version(client, name)
+    if live is None:
+        raise ModelNotFound(
+            Problem(
+                f"there is no champion of {name!r} to train again", f"train the first: forecast train --name {name}"
+            )
+        )
+    return find_contender(client, name, live)
+
+
+def settings(champion: Contender, data: dict[str, Any]) -> TrainConfig:
+    """The settings that a champion was trained by, as they were asked for.
+
+    Args:
+        champion: The champion.
+        data: What to change about its data: the `path`, and columns named otherwise.
+
+    Raises:
+        ModelNotFound: Its run does not hold them.
+    """
+    from mlflow.artifacts import load_text
+    from mlflow.exceptions import MlflowException
+
+    address = f"{champion.name}/{champion.version}"
+    try:
+        with registry_errors():
+            found = load_text(f"runs:/{champion.run_id}/config.json")
+    except MlflowException as error:
+        raise ModelNotFound(Problem(f"the run of {address} does not hold its settings", "train it anew")) from error
+    config = TrainConfig.build(**json.loads(found))
+    given = {key: value for key, value in data.items() if value is not None}
+    return config.model_copy(update={"data": config.data.model_copy(update=given)})
+
+
+def has_news(champion: Contender, table: SeriesTable) -> bool:
+    """Whether a table holds anything that a champion has not learnt from; yes where that is not recorded."""
+    return champion.known is None or bool(fresh_steps(table, champion.known["registered"]).any())
+
+
+def retrain(
+    champion: Contender, config: TrainConfig, table: SeriesTable, console: Console, from_scratch: bool = False
+) -> TrainedRun:
+    """Train a champion's settings again, as a run of its experiment.
+
+    It starts from the weights that the champion's run judged, which know nothing of that run's last windows:
+    so this run's last windows are unknown to it as well, and it is judged as fairly as any.
+
+    Args:
+        champion: The champion.
+        config: Its settings.
+        table: The series, up to now.
+        console: Where progress is shown.
+        from_scratch: Whether to start from fresh weights; what settings leave open is then decided anew.
+
+    Raises:
+        ParameterError: The champion's run keeps no weights to start from.
+        ForecastError: As in `train`.
+    """
+    start = None if from_scratch else champion
+    if start is not None:
+        if start.judged is None:
+            address = f"{champion.name}/{champion.version}"
+            problem = Problem(f"the run of {address} keeps no weights to start from", "train --from-scratch")
+            raise ParameterError(problem)
+        config = config.model_copy(update={"forecaster": start.judged.config})
+    run = train(config, table, console, start)
+    how = "from scratch" if from_scratch else "from its weights"
+    client = connect()
+    with registry_errors():
+        client.set_tag(run.run_id, "retrained.from", f"{champion.name}/{champion.version}")
+        client.set_tag(run.run_id, "retrained.how", how)
+    return run
