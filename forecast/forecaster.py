@@ -13,7 +13,7 @@ import torch
 from forecast.auto import check_frequency, resolve, validation_windows
 from forecast.config import LONGEST_HORIZON, CovariatesConfig, ForecasterConfig, NetworkConfig, TrainingConfig
 from forecast.covariate_features import check_known_ahead
-from forecast.errors import ModelNotFound, Problem
+from forecast.errors import ModelNotFound, ParameterError, Problem
 from forecast.levels import level_weights
 from forecast.networks import Ensemble, Network
 from forecast.predictor import SERIES_AT_ONCE, Data, Predictor, check_horizon
@@ -26,7 +26,7 @@ from forecast.windows import Windows
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
 
-WARM_EPOCHS, WARM_LEARNING_RATE = 0.25, 0.25  # shares of the settings', for a training that starts from trained weights
+WARM_EPOCHS = 0.25  # of the settings', for networks that start from trained weights
 
 
 class Forecaster(Predictor):
@@ -123,14 +123,14 @@ class Forecaster(Predictor):
         Args:
             series: A table, or anything `read_series` takes.
             callbacks: Lightning callbacks, to watch the training.
-            start: A trained forecaster of the same networks to start from: more gently, and for fewer epochs.
+            start: A trained forecaster of the same networks, to start from its weights and train for fewer epochs.
 
         Returns:
             Itself.
 
         Raises:
             DataError: The series cannot be used, or none is long enough.
-            ParameterError: The settings do not fit the data.
+            ParameterError: The settings do not fit the data, or the forecaster to start from has other networks.
             TrainingError: The loss became infinite or not a number.
         """
         from forecast.training import finish, train  # Lightning takes seconds: not for those who only predict
@@ -248,15 +248,21 @@ class Forecaster(Predictor):
 
 
 def _first_weights(start: Forecaster | None, config: ForecasterConfig) -> list[tuple[ForecasterConfig, Network | None]]:
-    """The settings of each network to train, and the trained one it starts from."""
+    """The settings of each network to train, and the trained one it starts from, which then takes fewer epochs."""
     if start is None:
         return [(one, None) for one in config.networks]
-    gentle = []
+    if [_shape(one) for one in start.config.networks] != [_shape(one) for one in config.networks]:
+        raise ParameterError(
+            Problem("the forecaster to start from has other networks", "give both the same settings", field="start")
+        )
+    fewer = []
     for one in config.networks:
-        training = one.training
-        update = {
-            "max_epochs": ceil(training.max_epochs * WARM_EPOCHS),
-            "learning_rate": training.learning_rate * WARM_LEARNING_RATE,
-        }
-        gentle.append(one.model_copy(update={"training": training.model_copy(update=update)}))
-    return list(zip(gentle, start.network.members, strict=True))
+        epochs = ceil(one.training.max_epochs * WARM_EPOCHS)
+        fewer.append(one.model_copy(update={"training": one.training.model_copy(update={"max_epochs": epochs})}))
+    return list(zip(fewer, start.network.members, strict=True))
+
+
+def _shape(config: ForecasterConfig) -> tuple[object, ...]:
+    """The settings that a network's weights belong to."""
+    beside = (config.quantile_levels, config.covariates, config.calendar_frequency)
+    return (config.prediction_length, config.context_length, config.network, *beside)

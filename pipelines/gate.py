@@ -58,26 +58,28 @@ class Evidence:
 def verdict(evidence: Evidence) -> tuple[bool, str]:
     """Whether the challenger goes live, and why as one sentence.
 
-    It must beat the best naive baseline, and have the smaller error than the champion, whose error the 90 %
-    interval must not let it exceed by more than 1 %.
+    It must beat the best naive baseline. It must also have the smaller error than the champion, and the 90 %
+    interval of what it saves must not reach further below nothing than 1 % of the champion's error.
     """
+    found, where = evidence.comparison, f"over {evidence.windows} windows of {evidence.horizon} steps"
     mine, naive = f"its MASE {evidence.mase:.3f}", f"{evidence.baseline}'s {evidence.baseline_mase:.3f}"
     if not evidence.mase < evidence.baseline_mase:
-        return False, f"{mine} does not beat {naive} {_over(evidence)}"
+        more = evidence.mase / evidence.baseline_mase - 1 if evidence.baseline_mase > 0 else float("inf")
+        besides = f"; the champion's (version {evidence.over}) is {found.champion:.3f}" if found else ""
+        return False, f"{mine} does not beat {naive}, {more:.1%} more {where}{besides}"
     if evidence.over is None:
-        return True, f"{mine} beats {naive} {_over(evidence)}"
-    found, champion = evidence.comparison, f"the champion's (version {evidence.over})"
+        return True, f"{mine} beats {naive} {where}"
     if found is None:
-        return False, f"{evidence.obstacle}; {mine} beats {naive}"
-    against = f"{champion} {found.champion:.3f}"
+        return False, f"{evidence.obstacle}; {mine} beats {naive} {where}"
+    champion = f"the champion's (version {evidence.over}) {found.champion:.3f}"
     if not found.is_telling:
-        return False, f"{_over(evidence)} are too few to tell {mine} from {against}; wait for more data"
-    interval = f"(90 % interval {found.low:.1%} to {found.high:.1%}) {_over(evidence)}"
+        return False, f"{found.windows} windows are too few to tell {mine} from {champion}; wait for more data"
+    interval = f"(90 % interval {found.low:.1%} to {found.high:.1%}) {where}"
     if found.improvement <= 0:
-        return False, f"{mine} does not beat {against}: {-found.improvement:.1%} more {interval}"
-    better = f"{mine} beats {against} by {found.improvement:.1%} {interval}"
+        return False, f"{mine} does not beat {champion}, which it improves by {found.improvement:.1%} {interval}"
+    better = f"{mine} beats {champion} by {found.improvement:.1%} {interval}"
     if found.low < -TOLERANCE:
-        return False, f"{better}, which is not sure enough: it may as well be {-found.low:.1%} worse"
+        return False, f"{better}, which is not sure enough: it may be {-found.low:.1%} worse"
     return True, f"{better}, and {naive}"
 
 
@@ -193,7 +195,3 @@ def _evidence(mine: pd.DataFrame, errors: pd.DataFrame) -> Evidence:
     best = str(means.idxmin())
     horizon = int(mine["horizon"].iloc[0])
     return Evidence(float(mine[METRIC].mean()), best, float(means[best]), len(mine), horizon)
-
-
-def _over(evidence: Evidence) -> str:
-    return f"over {evidence.windows} windows of {evidence.horizon} steps"

@@ -8,9 +8,12 @@ from rich.console import Console
 from forecast.errors import ModelNotFound, ParameterError, Problem
 from forecast.table import SeriesTable
 from pipelines.contender import Contender, champion_version, find_contender, fresh_steps
+from pipelines.record import data_digest
 from pipelines.settings import TrainConfig
-from pipelines.tracking import connect, registry_errors
+from pipelines.tracking import connect, experiment_id, registry_errors
 from pipelines.train import TrainedRun, train
+
+FROM, HOW = "retrained.from", "retrained.how"
 
 
 def find_champion(name: str) -> Contender:
@@ -55,9 +58,22 @@ def settings(champion: Contender, data: dict[str, Any]) -> TrainConfig:
     return config.model_copy(update={"data": config.data.model_copy(update=given)})
 
 
-def has_news(champion: Contender, table: SeriesTable) -> bool:
-    """Whether a table holds anything that a champion has not learnt from; yes where that is not recorded."""
-    return champion.known is None or bool(fresh_steps(table, champion.known["registered"]).any())
+def nothing_to_do(champion: Contender, table: SeriesTable, from_scratch: bool) -> str | None:
+    """Why there is nothing to train: the champion has learnt from all of it, or this was tried before.
+
+    Raises:
+        RegistryUnavailable: The tracking store does not answer.
+    """
+    address = f"{champion.name}/{champion.version}"
+    if champion.known is not None and not fresh_steps(table, champion.known["registered"]).any():
+        return f"{address} has learnt from all of it"
+    client = connect()
+    wanted = {FROM: address, HOW: _how(from_scratch), "data.sha256": data_digest(table)}
+    query = " and ".join(f"tags.`{key}` = '{value}'" for key, value in wanted.items())
+    with registry_errors():
+        experiment = experiment_id(client, champion.name)
+        found = client.search_runs([experiment], f"{query} and attributes.status = 'FINISHED'", max_results=1)
+    return f"run {found[0].info.run_id} has learnt from it, and did not go live" if found else None
 
 
 def retrain(
@@ -87,9 +103,12 @@ def retrain(
             raise ParameterError(problem)
         config = config.model_copy(update={"forecaster": start.judged.config})
     run = train(config, table, console, start)
-    how = "from scratch" if from_scratch else "from its weights"
     client = connect()
     with registry_errors():
-        client.set_tag(run.run_id, "retrained.from", f"{champion.name}/{champion.version}")
-        client.set_tag(run.run_id, "retrained.how", how)
+        client.set_tag(run.run_id, FROM, f"{champion.name}/{champion.version}")
+        client.set_tag(run.run_id, HOW, _how(from_scratch))
     return run
+
+
+def _how(from_scratch: bool) -> str:
+    return "from scratch" if from_scratch else "from its weights"

@@ -42,10 +42,12 @@ def backtest(
     if recipe is None and (network or refit or overrides):
         raise ParameterError(Problem("--network, --set and --refit are for a --recipe", "name one: --recipe auto"))
     from pipelines import backtest as pipeline
+    from pipelines.backtest_report import Windows, check_output
     from pipelines.recipes import load_recipe
     from pipelines.settings import TrainConfig, apply_overrides, put
 
-    pipeline.check_output(output)
+    check_output(output)
+    names = pipeline.read_baselines(baselines)
     models = pipeline.load_models(model or [])
     horizon = prediction_length or min((one.forecaster.prediction_length for one in models.values()), default=None)
     columns = {"item_id": item_id, "timestamp": timestamp, "target": target, "freq": freq}
@@ -64,7 +66,6 @@ def backtest(
         raise ParameterError(Problem("--prediction-length is missing", "say how many steps to forecast"))
     configs = [*(one.forecaster.config for one in models.values()), *recipes.values()]
     table = read(data, pipeline.covariates_of(configs), **columns)
-    names = [part.strip() for part in baselines.split(",") if part.strip()]
     experiment = name or next((one.name for one in models.values() if one.name), None) or "backtest"
     judgement = pipeline.judge(
         experiment,
@@ -72,7 +73,7 @@ def backtest(
         recipes,
         pipeline.build_baselines(names, table, horizon),
         table,
-        pipeline.Windows(horizon, windows, step or horizon, refit),
+        Windows(horizon, windows, step or horizon, refit),
         data,
         output,
         console,

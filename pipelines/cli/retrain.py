@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from pipelines.cli.app import app, console
 from pipelines.cli.options import Freq, ItemId, Target, Timestamp, read
@@ -37,8 +38,8 @@ def retrain(
     table = read(
         source.path, config.forecaster.covariates, source.item_id, source.timestamp, source.target, source.freq
     )
-    if not pipeline.has_news(champion, table):
-        console.print(f"nothing to do: {name}/{champion.version} has learnt from all of it", highlight=False)
+    if idle := pipeline.nothing_to_do(champion, table, from_scratch):
+        console.print(f"nothing to do: {escape(idle)}", highlight=False)
         return
     from pipelines.evaluation import as_table
     from pipelines.promote import publish
