@@ -53,6 +53,18 @@ class Backtest:
             "coverage80": metrics.coverage(self.actual, self.observed, lower, upper),
         }
 
+    def per_window(self, model: str) -> pd.DataFrame:
+        """The metrics of each window by itself, and what WQL and coverage are shares of, summed over its steps.
+
+        Returns:
+            A row for each window: `item_id, cutoff` (the last time the model knew of), `mase, rmsse, smape`,
+            `loss` (quantile loss) and `size` (|actual|) in the units of the data, `inside` (values in the
+            80 % interval) and `observed` (values).
+        """
+        sums = {name: part.sum(1) for name, part in self._parts(model).items()}
+        names = {"item_id": self.table.item_ids[self.series], "cutoff": self._cutoffs()}
+        return pd.DataFrame({**names, **self._by_window(model), **sums})
+
     def per_series(self, model: str) -> pd.DataFrame:
         """The metrics of each series by itself, over its windows: a row by `item_id`, for those that have any."""
         means = pd.DataFrame(self._by_window(model)).groupby(self.series).mean()
@@ -91,16 +103,20 @@ class Backtest:
         horizon = self.actual.shape[1]
         picked = self.table.select(self.series)
         positions = self.origins[:, None] + np.arange(horizon)
-        cutoff = picked.timestamps(picked.times(self.origins[:, None] - 1))
         columns: dict[str, object] = {
             "item_id": np.repeat(picked.item_ids, horizon),
-            "cutoff": cutoff.repeat(horizon),
+            "cutoff": self._cutoffs().repeat(horizon),
             "timestamp": picked.timestamps(picked.times(positions)),
             "target": np.where(self.observed, self.actual, np.nan).ravel(),
         }
         flat = self.forecasts[model].reshape(-1, 1 + len(self.levels))
         names = ["mean", *map(str, self.levels)]
         return pd.DataFrame({**columns, **{name: flat[:, k] for k, name in enumerate(names)}})
+
+    def _cutoffs(self) -> pd.Index:
+        """`(M,)` the last time before each window."""
+        picked = self.table.select(self.series)
+        return picked.timestamps(picked.times(self.origins[:, None] - 1))
 
     def _quantiles(self, model: str) -> npt.NDArray[np.float32]:
         return self.forecasts[model][..., 1:]

@@ -26,6 +26,8 @@ from forecast.windows import Windows
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
 
+WARM_EPOCHS = 0.25  # of the settings', for networks that start from trained weights
+
 
 class Forecaster(Predictor):
     """A neural forecaster for many series at once, with quantiles.
@@ -69,6 +71,7 @@ class Forecaster(Predictor):
         )
         self.history: list[dict[str, float]] = []
         self._network: Ensemble | None = None
+        self._start: Forecaster | None = None
         self._kept = 0
 
     @classmethod
@@ -116,7 +119,13 @@ class Forecaster(Predictor):
             )
         return self._network
 
-    def fit(self, series: Data, callbacks: "Sequence[Callback]" = (), checkpoints: str | Path | None = None) -> Self:
+    def fit(
+        self,
+        series: Data,
+        callbacks: "Sequence[Callback]" = (),
+        checkpoints: str | Path | None = None,
+        start: "Forecaster | None" = None,
+    ) -> Self:
         """Train on series; the end of each is kept for validation, and the best epoch's weights are kept.
 
         What the validation windows show of the whole is kept too: the weights of an ensemble's members, and
@@ -129,22 +138,27 @@ class Forecaster(Predictor):
             callbacks: Lightning callbacks, to watch the training.
             checkpoints: A folder in which the training keeps its state. Cut off, even by a lost machine, and
                 called again with the same folder and series, it goes on and ends with the same weights.
+            start: A trained forecaster of the same networks, to start from its weights and train for fewer epochs.
 
         Returns:
             Itself.
 
         Raises:
             DataError: The series cannot be used, or none is long enough.
-            ParameterError: The settings do not fit the data, or the folder is another training's.
+            ParameterError: The settings do not fit the data, the folder is another training's, or the forecaster to
+                start from has other networks.
             TrainingError: The loss became infinite or not a number.
         """
         from forecast.training import finish, train  # Lightning takes seconds: not for those who only predict
 
         table = series if isinstance(series, SeriesTable) else read_series(series, covariates=self.config.covariates)
         config = resolve(self.config, table)
+        self._start = start
         folders = _folders(checkpoints, "fit", config)
+        starts = _first_weights(start, config)
         trained = [
-            train(one, table, callbacks, folder=folder) for one, folder in zip(config.networks, folders, strict=True)
+            train(one, table, callbacks, folder=folder, start=first)
+            for (one, first), folder in zip(starts, folders, strict=True)
         ]
         network = build_ensemble(config, [member for member, _ in trained])
         self._kept = validation_windows(config, table)
@@ -189,12 +203,13 @@ class Forecaster(Predictor):
         finish(fitted, self.config, table, self._kept + held_back)
         members = []
         folders = _folders(checkpoints, "refit", self.config)
-        for k, (one, old, folder) in enumerate(zip(self.config.networks, fitted.members, folders, strict=True)):
+        starts = _first_weights(self._start, self.config)
+        for k, ((one, first), old, folder) in enumerate(zip(starts, fitted.members, folders, strict=True)):
             epochs = [epoch for epoch in self.history if epoch["member"] == k]
             best = min(range(len(epochs)), key=lambda number: epochs[number]["val_loss"])
             training = one.training.model_copy(update={"max_epochs": best + 1})
             config = one.model_copy(update={"training": training})
-            member, _ = train(config, table, callbacks, validate=False, folder=folder)
+            member, _ = train(config, table, callbacks, validate=False, folder=folder, start=first)
             member.load_state_dict(dict(old.named_buffers()), strict=False)
             members.append(member)
         network = build_ensemble(self.config, members)
@@ -281,3 +296,24 @@ def _folders(checkpoints: str | Path | None, stage: str, config: ForecasterConfi
             )
         )
     return [folder / f"{number:02d}" for number in numbers]
+
+
+def _first_weights(start: Forecaster | None, config: ForecasterConfig) -> list[tuple[ForecasterConfig, Network | None]]:
+    """The settings of each network to train, and the trained one it starts from, which then takes fewer epochs."""
+    if start is None:
+        return [(one, None) for one in config.networks]
+    if [_shape(one) for one in start.config.networks] != [_shape(one) for one in config.networks]:
+        raise ParameterError(
+            Problem("the forecaster to start from has other networks", "give both the same settings", field="start")
+        )
+    fewer = []
+    for one in config.networks:
+        epochs = ceil(one.training.max_epochs * WARM_EPOCHS)
+        fewer.append(one.model_copy(update={"training": one.training.model_copy(update={"max_epochs": epochs})}))
+    return list(zip(fewer, start.network.members, strict=True))
+
+
+def _shape(config: ForecasterConfig) -> tuple[object, ...]:
+    """The settings that a network's weights belong to."""
+    beside = (config.quantile_levels, config.covariates, config.calendar_frequency)
+    return (config.prediction_length, config.context_length, config.network, *beside)

@@ -36,6 +36,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     validate: bool = True,
     folder: Path | None = None,
+    start: Network | None = None,
 ) -> tuple[Network, list[dict[str, float]]]:
     """Train a network.
 
@@ -47,6 +48,7 @@ def train(
             all is trained on, to the last epoch.
         folder: Where the training keeps its state. One that was cut off there goes on, and ends with the
             weights it would have had; one that was finished is not repeated.
+        start: A network of the same shape whose weights are the first ones.
 
     Returns:
         The network with the weights of its best (or last) epoch, on the CPU, and one entry per epoch:
@@ -66,6 +68,8 @@ def train(
         if epochs is not None:
             return network.eval(), epochs
         data = WindowsDataModule(table, config, validate)
+        if start is not None:
+            network.load_state_dict(start.state_dict())
         module = ForecastModule(network, config, training.max_epochs * training.batches_per_epoch)
         best = ModelCheckpoint(place, "best", monitor="val_loss", save_weights_only=True, enable_version_counter=False)
         trainer = pl.Trainer(

@@ -21,9 +21,10 @@ from forecast import ForecasterConfig, NetworkConfig, datasets, read_series
 from forecast.errors import ForecastError, Problem
 from forecast.table import SeriesTable
 from pipelines.evaluation import METRIC, THIS, Scores, as_table
+from pipelines.promote import publish
 from pipelines.settings import DataConfig, EvaluationConfig, TrainConfig
 from pipelines.tracking import embedded_folder, tracking_uri
-from pipelines.train import TrainedRun, publish, train
+from pipelines.train import TrainedRun, train
 
 NAME = "pedestrian"
 PREDICTION_LENGTH = 48

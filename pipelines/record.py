@@ -18,6 +18,7 @@ import yaml
 from pytorch_lightning.callbacks import Callback
 
 from forecast import Forecaster
+from forecast.backtest import Backtest
 from forecast.errors import ParameterError, Problem
 from forecast.table import SeriesTable
 from forecast.training import epoch_metrics
@@ -28,7 +29,9 @@ from pipelines.tracking import registry_errors
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-CONFIG, LEADERBOARD = "config.yaml", "leaderboard.csv"  # artifacts
+# Artifacts: the settings, complete and as they were asked for, and what came of them.
+CONFIG, ASKED = "config.yaml", "asked.yaml"
+LEADERBOARD, WINDOWS = "leaderboard.csv", "backtest/windows.parquet"
 
 PACKAGES = ("forecast-inside", "torch", "pytorch-lightning", "numpy", "pandas", "mlflow")
 
@@ -69,8 +72,18 @@ class RunMetrics(Callback):
         self._finished += 1
 
 
-def describe(client: "MlflowClient", run_id: str, config: TrainConfig, table: SeriesTable) -> None:
-    """What a run was made from: settings, data, code and packages."""
+def describe(
+    client: "MlflowClient", run_id: str, config: TrainConfig, table: SeriesTable, asked: TrainConfig | None = None
+) -> None:
+    """What a run was made from: settings, data, code and packages.
+
+    Args:
+        client: MLflow's client.
+        run_id: The run.
+        config: Its settings, complete.
+        table: The series.
+        asked: The settings before the data completed them, where these are others.
+    """
     from mlflow.entities import Param, RunTag
 
     start, end = time_span(table)
@@ -98,6 +111,7 @@ def describe(client: "MlflowClient", run_id: str, config: TrainConfig, table: Se
         tags=[RunTag(key, value) for key, value in tags.items() if value],
     )
     client.log_text(run_id, as_written(config), CONFIG)
+    client.log_text(run_id, as_written(asked or config), ASKED)
 
 
 def log_result(
@@ -106,9 +120,12 @@ def log_result(
     config: TrainConfig,
     forecaster: Forecaster,
     leaderboard: Scores,
-    windows: int,
+    result: Backtest,
 ) -> None:
     """How good the model is, next to the best naive baseline, and the settings that the data decided.
+
+    The artifact `backtest/windows.parquet` holds everyone's errors in each window: what a later model can be
+    compared with on the same windows, though this one has then learnt from them.
 
     Args:
         client: MLflow's client.
@@ -116,7 +133,7 @@ def log_result(
         config: Its settings, as they were asked for.
         forecaster: The trained model.
         leaderboard: Everyone's metrics on the windows it was judged on.
-        windows: How many these are, over all series.
+        result: The forecasts that it was judged by.
     """
     from mlflow.entities import Metric
 
@@ -129,11 +146,14 @@ def log_result(
     ]
     client.log_batch(run_id, metrics=final)
     client.log_text(run_id, pd.DataFrame(leaderboard).T.to_csv(index_label="model"), LEADERBOARD)
+    with tempfile.TemporaryDirectory() as folder:
+        window_errors(result).to_parquet(Path(folder) / "windows.parquet")
+        client.log_artifact(run_id, str(Path(folder) / "windows.parquet"), "backtest")
     mine, best_naive = leaderboard[THIS][METRIC], leaderboard[naive][METRIC]
     verdict = "better" if mine < best_naive else "not better"
     note = (
         f"**{forecaster.config.label}** for {config.name}, {forecaster.prediction_length} steps ahead: "
-        f"MASE {mine:.3f}, {verdict} than {naive} ({best_naive:.3f}), over {windows} windows "
+        f"MASE {mine:.3f}, {verdict} than {naive} ({best_naive:.3f}), over {len(result.series)} windows "
         f"of {config.data.path} kept from training."
     )
     if config.evaluation.refit:
@@ -141,8 +161,8 @@ def log_result(
     client.set_tag(run_id, "mlflow.note.content", f"{note}\n\n{as_markdown(leaderboard)}\n")
 
 
-def recorded(client: "MlflowClient", run_id: str) -> tuple[dict[str, str], TrainConfig]:
-    """The tags of a training run, and the configuration it was begun with.
+def recorded(client: "MlflowClient", run_id: str, path: str = CONFIG) -> tuple[dict[str, str], TrainConfig]:
+    """The tags of a training run, and its settings: complete, or those of another artifact.
 
     Raises:
         ParameterError: There is no such run, or it is none of `forecast train`.
@@ -150,10 +170,10 @@ def recorded(client: "MlflowClient", run_id: str) -> tuple[dict[str, str], Train
     """
     with registry_errors(run=run_id), tempfile.TemporaryDirectory() as folder:
         tags = dict(client.get_run(run_id).data.tags)
-        if not [one for one in client.list_artifacts(run_id) if one.path == CONFIG]:
-            problem = Problem(f"run {run_id} holds no {CONFIG}", "name a run of `forecast train`", field="resume")
+        if not [one for one in client.list_artifacts(run_id) if one.path == path]:
+            problem = Problem(f"run {run_id} holds no {path}", "name a run of `forecast train`", field="resume")
             raise ParameterError(problem)
-        text = Path(client.download_artifacts(run_id, CONFIG, folder)).read_text(encoding="utf-8")
+        text = Path(client.download_artifacts(run_id, path, folder)).read_text(encoding="utf-8")
     return tags, TrainConfig.build(**as_tree(yaml.safe_load(text)))
 
 
@@ -162,6 +182,19 @@ def recorded_leaderboard(client: "MlflowClient", run_id: str) -> Scores:
     with registry_errors(), tempfile.TemporaryDirectory() as folder:
         frame = pd.read_csv(client.download_artifacts(run_id, LEADERBOARD, folder), index_col="model")
     return {str(name): {str(key): float(row[key]) for key in row.index} for name, row in frame.iterrows()}
+
+
+def recorded_errors(client: "MlflowClient", run_id: str) -> pd.DataFrame:
+    """Everyone's errors in each window, as `log_result` wrote them."""
+    with registry_errors(), tempfile.TemporaryDirectory() as folder:
+        return pd.read_parquet(client.download_artifacts(run_id, WINDOWS, folder))
+
+
+def window_errors(result: Backtest) -> pd.DataFrame:
+    """Everyone's errors in each window: `model, horizon` and the columns of `Backtest.per_window`."""
+    horizon = result.actual.shape[1]
+    frames = [result.per_window(model).assign(model=model, horizon=horizon) for model in result.forecasts]
+    return pd.concat(frames, ignore_index=True)
 
 
 def data_digest(table: SeriesTable) -> str:

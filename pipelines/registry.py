@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from forecast import Forecaster
-from forecast.errors import DataWarning, ModelDamaged, ModelNotFound, Problem
+from forecast.errors import DataWarning, ModelDamaged, Problem
 from forecast.predictor import DEFAULT_LEVELS
 from forecast.pyfunc import saved_folder
-from forecast.reference import CHAMPION, ModelReference
+from forecast.reference import ModelReference
 from forecast.saved import golden_input, golden_table
 from pipelines.tracking import connect, registry_errors
 
@@ -68,14 +68,6 @@ def load(reference: str) -> LoadedModel:
         uri = f"models:/{wanted.name}/{number}" if number else wanted.uri
         files = mlflow.artifacts.download_artifacts(uri, dst_path=folder)
         return LoadedModel(Forecaster.load(saved_folder(files)), wanted.name, number, run_id)
-
-
-def champion(name: str) -> LoadedModel | None:
-    """The live version of a model, or None where there is none yet."""
-    try:
-        return load(f"models:/{name}@{CHAMPION}")
-    except ModelNotFound:
-        return None
 
 
 def log_model(model: Forecaster, run_id: str) -> str:

@@ -121,6 +121,11 @@ def is_disk_full(error: BaseException) -> bool:
     return False
 
 
+def checkpoint_folder(run_id: str) -> Path:
+    """Where a run's training keeps its state until its model is registered."""
+    return embedded_folder() / "checkpoints" / run_id
+
+
 def _folder() -> Path:
     return embedded_folder() / "running"
 

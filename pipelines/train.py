@@ -1,8 +1,6 @@
-"""The training pipeline: train, judge against naive, log, verify, register, and put live if it is better."""
+"""The training pipeline: train, judge against naive and the champion, log, verify."""
 
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -10,21 +8,31 @@ from rich.console import Console
 from forecast import Forecaster, ForecasterConfig
 from forecast.auto import resolve, validation_windows
 from forecast.errors import ModelDamaged, ParameterError, Problem, RegistryUnavailable
-from forecast.reference import CHAMPION
 from forecast.table import SeriesTable
+from pipelines.contender import Contender, champion_version, find_contender, log_knowledge
 from pipelines.data import read_data
-from pipelines.evaluation import CHAMPION_ROW, METRIC, THIS, Scores, best_baseline, comparable, evaluate, scores
+from pipelines.evaluation import Scores, scores
+from pipelines.gate import Evidence, judge, weigh
 from pipelines.progress import TrainingProgress
-from pipelines.record import RunMetrics, data_digest, describe, log_result, recorded, recorded_leaderboard
-from pipelines.registry import champion, load, log_model, register, verify
-from pipelines.runs import end_abandoned, held, patiently
+from pipelines.record import (
+    RunMetrics,
+    data_digest,
+    describe,
+    log_result,
+    recorded,
+    recorded_errors,
+    recorded_leaderboard,
+)
+from pipelines.registry import load, log_model, verify
+from pipelines.runs import checkpoint_folder, end_abandoned, held, patiently
 from pipelines.settings import TrainConfig
-from pipelines.tracking import connect, embedded_folder, experiment_id, registry_errors
+from pipelines.tracking import connect, experiment_id, registry_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 MODEL_TAG = "model.uri"  # set once a run's model is logged and verified
+START_TAG = "started.from"  # the version whose weights a training started from
 
 
 @dataclass(frozen=True)
@@ -36,31 +44,20 @@ class TrainedRun:
         model_uri: The logged model.
         forecaster: The trained model.
         leaderboard: The metrics of it ("this model"), the naive baselines and the champion (where one is
-            live) on the same windows, the best first.
+            live, and had learnt from none of them) on the same windows, the best first.
+        evidence: What the gate decides by.
     """
 
     run_id: str
     model_uri: str
     forecaster: Forecaster
     leaderboard: Scores
+    evidence: Evidence
 
 
-@dataclass(frozen=True)
-class Registration:
-    """What became of a trained model.
-
-    Attributes:
-        version: Its version in the registry.
-        promoted: Whether it is the champion now.
-        reason: Why, or why not, as one sentence.
-    """
-
-    version: str
-    promoted: bool
-    reason: str
-
-
-def train(config: TrainConfig, table: SeriesTable, console: Console, run_id: str | None = None) -> TrainedRun:
+def train(
+    config: TrainConfig, table: SeriesTable, console: Console, start: Contender | None = None, run_id: str | None = None
+) -> TrainedRun:
     """Train and judge one model as one run of the experiment `config.name`.
 
     The last windows of each series are kept from training and judged on; the model is then trained anew to
@@ -71,6 +68,7 @@ def train(config: TrainConfig, table: SeriesTable, console: Console, run_id: str
         config: The settings.
         table: The series, as `config.data` names them.
         console: Where progress is shown.
+        start: The version whose judged model's weights are the first ones.
         run_id: A run to go on with; by default a new one.
 
     Raises:
@@ -84,11 +82,11 @@ def train(config: TrainConfig, table: SeriesTable, console: Console, run_id: str
     horizon = config.forecaster.prediction_length
     windows = config.evaluation.windows or validation_windows(config.forecaster, table)
     history = table.drop_last(windows * horizon)
-    config = config.model_copy(update={"forecaster": resolve(config.forecaster, history)})
+    asked, config = config, config.model_copy(update={"forecaster": resolve(config.forecaster, history)})
     client = connect()
     end_abandoned(client)
     begun = run_id is not None
-    run_id = run_id or _create_run(client, config)
+    run_id = run_id or _create_run(client, config, start)
     checkpoints = checkpoint_folder(run_id)
     kind, networks = config.forecaster.label, len(config.forecaster.networks)
     try:
@@ -97,27 +95,27 @@ def train(config: TrainConfig, table: SeriesTable, console: Console, run_id: str
                 if begun:
                     client.update_run(run_id, "RUNNING")
                 else:
-                    describe(client, run_id, config, table)
+                    describe(client, run_id, config, table, asked)
             forecaster = Forecaster.from_config(_with_time_for_both(config))
             with TrainingProgress(console, f"training {kind}", networks) as progress:
-                forecaster.fit(history, [progress, RunMetrics(client, run_id, networks)], checkpoints)
+                metrics = RunMetrics(client, run_id, networks)
+                forecaster.fit(history, [progress, metrics], checkpoints, start.judged if start else None)
             console.print(f"judging {kind} on the last {windows} windows of {horizon} steps")
-            models = {THIS: forecaster}
-            live = champion(config.name)
-            if live is not None and comparable(live.forecaster, table, horizon):
-                models[CHAMPION_ROW] = live.forecaster
-            result = evaluate(models, table, horizon, windows)
+            result, evidence = judge(forecaster, _champion(client, config.name), table, horizon, windows)
             leaderboard = scores(result)
+            judged = forecaster
             if config.evaluation.refit:
                 with TrainingProgress(console, f"training {kind} anew on everything", networks) as progress:
                     metrics = RunMetrics(client, run_id, networks, "refit")
                     forecaster = forecaster.refit(table, windows, [progress, metrics], checkpoints)
             console.print(f"logging {kind} and checking its golden forecast in a fresh process")
-            patiently(lambda: log_result(client, run_id, config, forecaster, leaderboard, len(result.series)), console)
+            patiently(lambda: log_result(client, run_id, config, forecaster, leaderboard, result), console)
+            learnt = table if config.evaluation.refit else None
+            patiently(lambda: log_knowledge(client, run_id, judged, history, learnt, start), console)
             model_uri = patiently(lambda: log_model(forecaster, run_id), console)
             verify(model_uri)
             patiently(lambda: client.set_tag(run_id, MODEL_TAG, model_uri), console)
-        return TrainedRun(run_id, model_uri, forecaster, leaderboard)
+        return TrainedRun(run_id, model_uri, forecaster, leaderboard, evidence)
     except KeyboardInterrupt:
         console.print(f"interrupted: run {run_id} ends as KILLED, and nothing is registered")
         console.print(f"what it learnt is kept; go on with: forecast train --resume {run_id}")
@@ -140,28 +138,31 @@ def resume(run_id: str, console: Console) -> tuple[TrainConfig, TrainedRun]:
     if "registered" in tags:
         raise _not_resumed(f"run {run_id} is done: it is registered as {tags['registered']}")
     if MODEL_TAG in tags:
-        uri = tags[MODEL_TAG]
-        return config, TrainedRun(run_id, uri, load(uri).forecaster, recorded_leaderboard(client, run_id))
+        uri, leaderboard = tags[MODEL_TAG], recorded_leaderboard(client, run_id)
+        evidence = weigh(recorded_errors(client, run_id), _champion(client, config.name))
+        return config, TrainedRun(run_id, uri, load(uri).forecaster, leaderboard, evidence)
     console.print(f"reading {config.data.path}")
     table = read_data(config.data, config.forecaster.covariates)
     if data_digest(table) != tags["data.sha256"]:
         raise _not_resumed(f"the data at {config.data.path} are not those that run {run_id} was begun with")
     if not checkpoint_folder(run_id).exists():
         console.print(f"nothing that run {run_id} learnt is left in {checkpoint_folder(run_id)}: it begins anew")
-    return config, train(config, table, console, run_id)
+    start = find_contender(client, *tags[START_TAG].split("/")) if START_TAG in tags else None
+    return config, train(config, table, console, start, run_id)
 
 
-def checkpoint_folder(run_id: str) -> Path:
-    """Where a run's training keeps its state until its model is registered."""
-    return embedded_folder() / "checkpoints" / run_id
+def _champion(client: "MlflowClient", name: str) -> Contender | None:
+    live = champion_version(client, name)
+    return find_contender(client, name, live) if live else None
 
 
-def _create_run(client: "MlflowClient", config: TrainConfig) -> str:
+def _create_run(client: "MlflowClient", config: TrainConfig, start: Contender | None) -> str:
     forecaster, tracking = config.forecaster, config.tracking
     name = f"{forecaster.label} h{forecaster.prediction_length} seed{forecaster.training.seed}"
     with registry_errors():
         experiment = experiment_id(client, tracking.experiment or config.name)
-        return str(client.create_run(experiment, run_name=tracking.run_name or name).info.run_id)
+        tags = {START_TAG: f"{start.name}/{start.version}"} if start else {}
+        return str(client.create_run(experiment, run_name=tracking.run_name or name, tags=tags).info.run_id)
 
 
 def _not_resumed(detail: str) -> ParameterError:
@@ -180,33 +181,3 @@ def _with_time_for_both(config: TrainConfig) -> ForecasterConfig:
     )
     training = config.forecaster.training.model_copy(update=halves)
     return config.forecaster.model_copy(update={"training": training, "members": members})
-
-
-def publish(name: str, run: TrainedRun, console: Console) -> Registration:
-    """Register a trained model, and make it the champion if it is better than what there is.
-
-    The first champion must beat every naive baseline; a later one the champion as well, on the same windows.
-
-    Raises:
-        RegistryUnavailable: The registry does not answer.
-    """
-    client = connect()
-    leaderboard = run.leaderboard
-    naive = best_baseline(leaderboard)
-    mine, best_naive = leaderboard[THIS][METRIC], leaderboard[naive][METRIC]
-    if not mine < best_naive:
-        promoted, reason = False, f"its MASE {mine:.3f} does not beat {naive}'s {best_naive:.3f}"
-    elif CHAMPION_ROW in leaderboard:
-        live = leaderboard[CHAMPION_ROW][METRIC]
-        promoted = mine < live
-        reason = f"its MASE {mine:.3f} {'beats' if promoted else 'does not beat'} the champion's {live:.3f}"
-    else:
-        promoted, reason = True, f"its MASE {mine:.3f} beats {naive}'s {best_naive:.3f}"
-    tags = {"mase": f"{mine:.4f}", "baseline": naive, "baseline_mase": f"{best_naive:.4f}", "gate": reason}
-    number = patiently(lambda: register(name, run.model_uri, tags), console)
-    if promoted:
-        patiently(lambda: client.set_registered_model_alias(name, CHAMPION, number), console)
-    label = f"{name}/{number}" + (f"@{CHAMPION}" if promoted else "")
-    patiently(lambda: client.set_tag(run.run_id, "registered", label), console)
-    shutil.rmtree(checkpoint_folder(run.run_id), ignore_errors=True)
-    return Registration(number, promoted, reason)

@@ -7,6 +7,7 @@ import typer
 from forecast.errors import ParameterError, Problem
 from pipelines.cli.app import app, console
 from pipelines.cli.options import DATA_HELP, Freq, ItemId, Overrides, Target, Timestamp, gather, read, split
+from pipelines.cli.promote import say
 
 if TYPE_CHECKING:
     from pipelines.settings import TrainConfig
@@ -32,6 +33,7 @@ def train(
     known: Annotated[str | None, typer.Option(help="Covariates known in advance: columns, by commas.")] = None,
     past: Annotated[str | None, typer.Option(help="Covariates known for the past only.")] = None,
     static: Annotated[str | None, typer.Option(help="Covariates that are one value for a series.")] = None,
+    promote: Annotated[bool, typer.Option(help="Put the model live where it is better than what there is.")] = True,
     overrides: Overrides = None,
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Go on with a run that was cut off; takes no other option.")
@@ -64,14 +66,12 @@ def train(
         from pipelines import train as pipeline
 
         run = pipeline.train(config, table, console)
-    outcome = pipeline.publish(config.name, run, console)
     from pipelines.evaluation import as_table
+    from pipelines.promote import publish
 
+    outcome = publish(config.name, run, console, promote)
     console.print(as_table(run.leaderboard))
-    if outcome.promoted:
-        console.print(f"[green]{config.name}/{outcome.version} is the champion[/]: {outcome.reason}")
-    else:
-        console.print(f"[yellow]{config.name}/{outcome.version} is registered, but not live[/]: {outcome.reason}")
+    say(config.name, outcome)
     console.print(f"run {run.run_id}; look at it with: forecast ui")
 
 

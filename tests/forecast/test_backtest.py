@@ -116,6 +116,27 @@ def test_metrics_are_those_of_utilsforecast(walks):
     assert found["coverage80"] == pytest.approx(inside["model"].mean())
 
 
+def test_windows_add_up_to_the_metrics_of_all(walks):
+    windows, overall = walks.per_window("week"), walks.metrics("week")
+    assert windows.columns.tolist() == [
+        "item_id",
+        "cutoff",
+        "mase",
+        "rmsse",
+        "smape",
+        "loss",
+        "size",
+        "inside",
+        "observed",
+    ]
+    assert windows["item_id"].tolist() == ["s0", "s1", "s2", "s3"] * 3
+    assert windows["cutoff"].tolist() == (walks.origins - 1).tolist()
+    for name in ("mase", "rmsse", "smape"):
+        assert windows[name].mean() == pytest.approx(overall[name])
+    assert windows["loss"].sum() / windows["size"].sum() == pytest.approx(overall["wql"])
+    assert windows["inside"].sum() / windows["observed"].sum() == pytest.approx(overall["coverage80"])
+
+
 def test_metrics_of_a_series_and_of_a_lead_time_are_those_of_a_backtest_of_it_alone(walks):
     frame, history = long_frames(walks)
     per_series, per_lead_time = walks.per_series("week"), walks.per_lead_time("week")
