@@ -44,8 +44,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/.forecast/mlflow.db")
         client = connect()
         run = client.create_run(experiment_id(client, "logged"))
-        with mlflow.start_run(run_id=run.info.run_id):
-            (folder / "uri").write_text(log_model(Forecaster.load(TINY)))
+        (folder / "uri").write_text(log_model(Forecaster.load(TINY), run.info.run_id))
         yield folder
 
 

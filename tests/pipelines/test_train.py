@@ -134,7 +134,7 @@ def test_a_logged_model_that_was_altered_is_not_verified(trained: Path, monkeypa
     from pipelines.registry import verify
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{trained}/.forecast/mlflow.db")
-    weights = next((trained / ".forecast" / "artifacts").rglob("model.safetensors"))
+    weights = next((trained / ".forecast" / "artifacts").rglob("m-*/**/model.safetensors"))
     model_id = next(part for part in weights.parts if part.startswith("m-"))
     whole = weights.read_bytes()
     verify(f"models:/{model_id}")
