@@ -30,8 +30,10 @@ def alone(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(lock, timeout=0):
-            yield
-            lock.unlink()
+            try:
+                yield
+            finally:
+                lock.unlink()
     except Timeout:
         raise ParameterError(Problem(f"another restore works on {folder}", "wait for it, or stop it")) from None
     except PermissionError as error:
