@@ -93,7 +93,9 @@ def test_secrets_come_from_the_environment_alone() -> None:
     secrets = re.findall(r"^ +(\w*(?:PASSWORD|SECRET_KEY)): (.+)$", FILE.read_text(), re.MULTILINE)
     assert len(secrets) >= 6
     for name, value in secrets:
-        assert re.fullmatch(r"\$\{\w+:\?[^}]*\}|(\$\{\w+:-)+\}+", value.partition(" #")[0]), name  # needed, or nothing by default
+        assert re.fullmatch(r"\$\{\w+:\?[^}]*\}|(\$\{\w+:-)+\}+", value.partition(" #")[0]), (
+            name
+        )  # needed, or nothing by default
     given = dict(re.findall(r"^(\w+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert [name for name, value in given.items() if ("PASSWORD" in name or "SECRET" in name) and value] == []
 
