@@ -34,7 +34,7 @@ class Stack:
     def __init__(self, folder: Path, programs: Path, socket: str, variables: Mapping[str, str]) -> None:
         self.services: dict[str, dict[str, Any]] = load(**variables)["services"]
         self.folder = folder
-        self.ports = {"5000": free_port(), "8000": free_port()}
+        self.ports = {"5000": str(free_port()), "8000": str(free_port())}
         self._programs, self._running = programs, ExitStack()
         self._places = {
             "/artifacts": str(folder / "artifacts"),
@@ -45,7 +45,7 @@ class Stack:
             "--host=127.0.0.1": f"--host={socket}",
             "http://127.0.0.1:8000": f"http://127.0.0.1:{self.ports['8000']}",
         }
-        self._environment = {"PGHOST": socket, "FORECAST_HOST": "127.0.0.1", "FORECAST_PORT": str(self.ports["8000"])}
+        self._environment = {"PGHOST": socket, "FORECAST_HOST": "127.0.0.1", "FORECAST_PORT": self.ports["8000"]}
         for name in ("artifacts", "backups", "data", "work"):
             (folder / name).mkdir()
 
@@ -85,7 +85,7 @@ class Stack:
         """Start a service."""
         command = words(self.services[name]["command"])
         if name == "mlflow":
-            command[command.index("--port") + 1] = str(self.ports["5000"])
+            command[command.index("--port") + 1] = self.ports["5000"]
         with (self.folder / f"{name}.log").open("w") as output:
             process = subprocess.Popen(
                 [self._place(word) for word in command],
