@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from forecast.errors import ParameterError, Problem
 from pipelines.backup.manifest import FILES, FileEntry, Manifest, copy, describe, new_backup, read_backup
-from pipelines.backup.swap import STAGE, alone, is_empty, replaced, settle
+from pipelines.backup.swap import STAGE, alone, check_whole, is_empty, replaced, settle
 from pipelines.tracking import embedded_folder
 
 _SQLITE = b"SQLite format 3\0"
@@ -34,6 +34,7 @@ def backup(destination: Path) -> Manifest:
         ParameterError: There is no store, or the destination cannot be used.
     """
     folder = embedded_folder()
+    check_whole(folder)
     if not (folder / "mlflow.db").is_file():
         raise ParameterError(Problem(f"there is no store in {folder}", "call this where `forecast train` was called"))
     if destination.absolute().is_relative_to(folder):
@@ -81,8 +82,7 @@ def restore(source: Path, replace: bool) -> Manifest:
 
 def _files(folder: Path) -> Iterator[Path]:
     for root, folders, names in os.walk(folder):
-        if STAGE in folders:
-            folders.remove(STAGE)
+        folders[:] = [name for name in folders if not name.startswith(STAGE)]
         yield from (Path(root, name) for name in names if not name.endswith(_PASSING))
 
 

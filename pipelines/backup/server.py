@@ -7,7 +7,7 @@ from pathlib import Path
 from forecast.errors import ParameterError, Problem
 from pipelines.backup.manifest import DUMP, FILES, Manifest, copy, describe, new_backup, read_backup
 from pipelines.backup.postgres import Postgres
-from pipelines.backup.swap import STAGE, alone, is_empty, replaced, settle
+from pipelines.backup.swap import STAGE, alone, check_whole, is_empty, replaced, settle
 
 
 def backup(destination: Path, database: str, artifacts: Path) -> Manifest:
@@ -30,13 +30,13 @@ def backup(destination: Path, database: str, artifacts: Path) -> Manifest:
     if "alembic_version" not in postgres.tables():
         hint = "name the one that the MLflow server works with"
         raise ParameterError(Problem("the database holds no store of MLflow", hint, field="database"))
-    if (artifacts / STAGE).exists():
-        raise ParameterError(Problem(f"a restore into {artifacts} was cut off", "end it first: forecast restore"))
+    check_whole(artifacts)
     manifest = Manifest(kind="server", origin=artifacts.resolve().as_uri(), mlflow=version("mlflow"))
     with new_backup(destination, manifest) as target:
         postgres.dump(target / DUMP)
         manifest.files[DUMP] = describe(target / DUMP)
-        for root, _, names in os.walk(artifacts):
+        for root, folders, names in os.walk(artifacts):
+            folders[:] = [folder for folder in folders if not folder.startswith(STAGE)]
             for path in (Path(root, name) for name in names):
                 name = f"{FILES}/{path.relative_to(artifacts).as_posix()}"
                 try:

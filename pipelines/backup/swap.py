@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from forecast.errors import ParameterError, Problem
 from pipelines.backup.manifest import sync_folder
 
-STAGE = ".restoring"
+STAGE, DONE = ".restoring", ".restoring.done"
 
 
 @contextmanager
@@ -37,7 +37,8 @@ def alone(folder: Path) -> Iterator[None]:
     except Timeout:
         raise ParameterError(Problem(f"another restore works on {folder}", "wait for it, or stop it")) from None
     except PermissionError as error:
-        raise ParameterError(Problem(f"{error.filename} may not be written", "let this user write there")) from error
+        problem = Problem(f"{error.filename}: permission denied", "let this user read and write there")
+        raise ParameterError(problem) from error
 
 
 @contextmanager
@@ -67,7 +68,7 @@ def replaced(folder: Path, fill: Callable[[Path], None]) -> Iterator[str]:
     except BaseException:
         _take_back(folder)
         raise
-    shutil.rmtree(stage)
+    _finish(folder)
 
 
 def settle(folder: Path, final: Callable[[str], bool]) -> None:
@@ -78,11 +79,12 @@ def settle(folder: Path, final: Callable[[str], bool]) -> None:
         final: Whether the replacement of that identity was recorded.
     """
     stage = folder / STAGE
+    shutil.rmtree(folder / DONE, ignore_errors=True)
     if not stage.exists():
         return
     identity = stage / "identity"
     if identity.is_file() and (text := identity.read_text()) and final(text):
-        shutil.rmtree(stage)
+        _finish(folder)
     else:
         _take_back(folder)
 
@@ -90,6 +92,23 @@ def settle(folder: Path, final: Callable[[str], bool]) -> None:
 def is_empty(folder: Path) -> bool:
     """Whether there is nothing in a folder, or no such folder."""
     return not folder.exists() or not any(_entries(folder))
+
+
+def check_whole(folder: Path) -> None:
+    """Refuse to work with a folder whose content is being replaced.
+
+    Raises:
+        ParameterError: It is, or the process that did so died.
+    """
+    if (folder / STAGE).exists():
+        hint = "wait for it, or call it again where it was cut off"
+        raise ParameterError(Problem(f"a restore into {folder} has not ended", hint))
+
+
+def _finish(folder: Path) -> None:
+    """Let what was there go. By its new name, it is known to be garbage however far this comes."""
+    (folder / STAGE).rename(folder / DONE)
+    shutil.rmtree(folder / DONE)
 
 
 def _take_back(folder: Path) -> None:

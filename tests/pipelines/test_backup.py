@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from pipelines.backup.swap import STAGE, replaced, settle
+from forecast.errors import ParameterError
+from pipelines.backup.swap import STAGE, check_whole, replaced, settle
 from tests.conftest import clean_environment, run_forecast
 
 
@@ -142,18 +143,33 @@ def test_a_replacement_that_fails_is_taken_back(tmp_path: Path, moment: str) -> 
     assert content(tmp_path) == {"old": b"old"}
 
 
+def die_in_a_replacement(folder: Path, moment: str) -> str:
+    """Replace what is in a folder, and be killed inside, or while what was there is deleted; returns the identity."""
+    script = (
+        "import os, pathlib, shutil; from pipelines.backup.swap import replaced\n"
+        "die = lambda *_, **__: os.kill(os.getpid(), 9)\n"
+        "with replaced(pathlib.Path('.'), lambda new: (new / 'new').write_text('new')) as identity:\n"
+        f"    pathlib.Path('../identity').write_text(identity); {moment}\n"
+    )
+    (folder / "old").write_text("old")
+    subprocess.run([sys.executable, "-c", script], cwd=folder, env=clean_environment(), check=False)
+    return (folder.parent / "identity").read_text()
+
+
 @pytest.mark.parametrize("final", [True, False])
 def test_a_replacement_whose_process_died_is_ended_one_way_or_the_other(tmp_path: Path, final: bool) -> None:
-    (tmp_path / "old").write_text("old")
-    script = (
-        "import os, pathlib; from pipelines.backup.swap import replaced\n"
-        "with replaced(pathlib.Path('.'), lambda new: (new / 'new').write_text('new')) as identity:\n"
-        "    pathlib.Path('../identity').write_text(identity); os.kill(os.getpid(), 9)\n"
-    )
-    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=clean_environment(), check=False)
-    recorded = (tmp_path.parent / "identity").read_text()
+    recorded = die_in_a_replacement(tmp_path, "die()")
+    with pytest.raises(ParameterError, match="has not ended"):
+        check_whole(tmp_path)
     settle(tmp_path, lambda identity: final and identity == recorded)
     assert content(tmp_path) == ({"new": b"new"} if final else {"old": b"old"})
+
+
+def test_a_replacement_that_is_done_stays_even_where_the_old_could_not_be_deleted(tmp_path: Path) -> None:
+    die_in_a_replacement(tmp_path, "shutil.rmtree = die")
+    check_whole(tmp_path)
+    settle(tmp_path, lambda identity: False)
+    assert content(tmp_path) == {"new": b"new"}
 
 
 @pytest.mark.slow
