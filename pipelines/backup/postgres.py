@@ -21,6 +21,11 @@ DO $$ DECLARE name text; BEGIN
     FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = current_schema() LOOP
         EXECUTE format('DROP TABLE %I CASCADE', name);
     END LOOP;
+    FOR name IN SELECT oid::regprocedure FROM pg_proc routine WHERE pronamespace = current_schema()::regnamespace
+        AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = routine.oid AND deptype = 'e') -- of an extension
+    LOOP
+        EXECUTE 'DROP ROUTINE ' || name || ' CASCADE'; -- what MLflow's triggers call
+    END LOOP;
 END $$;
 """
 _COMMIT = """
