@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from forecast.errors import ModelNotFound, Problem, RegistryUnavailable, without_password
 from forecast.pyfunc import saved_folder
 from forecast.reference import ModelReference
+from forecast.refusals import advice
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -110,7 +111,7 @@ def _unavailable(tracking_uri: str, error: Exception) -> RegistryUnavailable:
     return RegistryUnavailable(
         Problem(
             f"the model registry at {tracking_uri} cannot be used: {_reason(error)}",
-            "check MLFLOW_TRACKING_URI, and that what it names is running",
+            advice(str(error), tracking_uri),
         )
     )
 
