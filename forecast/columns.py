@@ -236,10 +236,8 @@ def read_file(path: Path, names: Names) -> pd.DataFrame:
         columns = [name for name in (*names.choose(header), *names.covariates.all) if name is not None]
         if kind == "Parquet":
             return pd.read_parquet(path, columns=columns)
-        return pd.read_csv(
-            path,
-            **csv_options(names, columns),
-        )
+        frame: pd.DataFrame = pd.read_csv(path, **csv_options(names, columns))
+        return frame
     except pd.errors.EmptyDataError:
         raise DataError("empty-table", Problem(f"{str(path)!r} is empty", "send at least one series")) from None
     except DataError:

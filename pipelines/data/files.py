@@ -99,7 +99,9 @@ def find_files(address: str) -> Files:
         with reading(shown):
             system, path = fsspec.core.url_to_fs(address)
             if any(sign in path for sign in "*?[") and not system.exists(path):
-                found = [one for one in system.glob(path) if not system.isdir(one)]
+                found = [
+                    one for one in system.glob(path) if one.rpartition("/")[2][0] not in "._" and not system.isdir(one)
+                ]
             elif system.isdir(path):
                 found = [one for one in system.find(path) if kind_of(one) and not _is_hidden(one, path)]
             else:
@@ -118,7 +120,7 @@ def find_files(address: str) -> Files:
 
 
 def kind_of(path: str) -> str | None:
-    """ "Parquet" or "CSV", by the name; None for anything else."""
+    """Whether it is "Parquet" or "CSV", by the name; None for anything else."""
     return READERS.get(PurePosixPath(path.partition("?")[0] if is_url(path) else path).suffix.lower())
 
 
@@ -135,9 +137,7 @@ def reading(path: str) -> Iterator[None]:
     shown = without_secrets(path)
     try:
         yield
-    except DataError:
-        raise
-    except ImportError:
+    except (DataError, ImportError):
         raise
     except pd.errors.EmptyDataError:
         raise DataError("empty-table", Problem(f"{shown!r} is empty", "send at least one series")) from None
