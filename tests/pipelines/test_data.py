@@ -1,5 +1,7 @@
 """Series from folders, globs, fsspec addresses and a real PostgreSQL are those of one file; faults are told plainly."""
 
+import re
+import shlex
 from pathlib import Path
 
 import fsspec
@@ -17,6 +19,8 @@ from pipelines.predict.rows import open_rows, read_all
 from pipelines.record import data_digest
 from pipelines.settings import DataConfig, TrainConfig, as_written
 from tests.conftest import QUICK, run_forecast
+
+DOCS = Path(__file__).parents[2] / "docs" / "data.md"
 
 
 def read(path: str | Path, **given: str) -> SeriesTable:
@@ -75,17 +79,26 @@ def test_a_query_and_a_table_of_postgresql_give_the_numbers_of_the_file(
         read(database_url, query=f"{query} where false")
     with pytest.raises(ParameterError, match="--query is missing"):
         read(database_url)
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_docs_read_a_database_and_keep_its_password_to_themselves(
+    database_url: str, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    engine = sa.create_engine(database_url)
+    frame.to_sql("counts", engine, index=False, chunksize=1000, method="multi")
+    engine.dispose()
     secret = database_url.replace("postgres:@", "postgres:pass-word@").replace("+psycopg", "")
-    words = ["train", "--data", secret, "--query", "counts", "--network", "gru", "--prediction-length", "24"]
-    done = run_forecast(tmp_path, *words, "--name", "pg", *(word for one in QUICK for word in ("--set", one)))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "pass-word" not in done.stdout + done.stderr
+    (block,) = re.findall(r"```bash\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    train, predict = block.replace("postgresql://me@host/sales", secret).splitlines()
+    quick = [word for one in QUICK for word in ("--set", one)]
+    for words in ([*shlex.split(train)[1:], "--network", "gru", *quick], shlex.split(predict)[1:]):
+        done = run_forecast(tmp_path, *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "pass-word" not in done.stdout + done.stderr
+    assert len(pd.read_parquet(tmp_path / "forecasts.parquet")) == 2 * 24
     for path in tmp_path.rglob("*"):
         assert path.is_dir() or b"pass-word" not in path.read_bytes(), path
-    words = ["predict", "--model", "pg/1", "--data", secret, "--query", "counts", "--output", "out.parquet"]
-    done = run_forecast(tmp_path, *words)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert len(pd.read_parquet(tmp_path / "out.parquet")) == 2 * 24
 
 
 def test_faults_are_one_clear_error(folder: Path, tmp_path: Path, frame: pd.DataFrame) -> None:
