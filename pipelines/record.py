@@ -90,7 +90,7 @@ def describe(
     tags = {
         "network": config.forecaster.label,
         "recipe": config.recipe,
-        "data": config.data.path,
+        "data": config.data.address,
         "data.sha256": data_digest(table),
         "data.start": start,
         "data.end": end,
@@ -154,7 +154,7 @@ def log_result(
     note = (
         f"**{forecaster.config.label}** for {config.name}, {forecaster.prediction_length} steps ahead: "
         f"MASE {mine:.3f}, {verdict} than {naive} ({best_naive:.3f}), over {len(result.series)} windows "
-        f"of {config.data.path} kept from training."
+        f"of {config.data.address} kept from training."
     )
     if config.evaluation.refit:
         note += " The model logged here was then trained anew to the end of the series."

@@ -10,7 +10,7 @@ from forecast.auto import resolve, validation_windows
 from forecast.errors import ModelDamaged, ParameterError, Problem, RegistryUnavailable
 from forecast.table import SeriesTable
 from pipelines.contender import Contender, champion_version, find_contender, log_knowledge
-from pipelines.data import read_data
+from pipelines.data.read import read_data
 from pipelines.evaluation import Scores, scores
 from pipelines.gate import Evidence, judge, weigh
 from pipelines.progress import TrainingProgress
@@ -141,10 +141,10 @@ def resume(run_id: str, console: Console) -> tuple[TrainConfig, TrainedRun]:
         uri, leaderboard = tags[MODEL_TAG], recorded_leaderboard(client, run_id)
         evidence = weigh(recorded_errors(client, run_id), _champion(client, config.name))
         return config, TrainedRun(run_id, uri, load(uri).forecaster, leaderboard, evidence)
-    console.print(f"reading {config.data.path}")
+    console.print(f"reading {config.data.address}")
     table = read_data(config.data, config.forecaster.covariates)
     if data_digest(table) != tags["data.sha256"]:
-        raise _not_resumed(f"the data at {config.data.path} are not those that run {run_id} was begun with")
+        raise _not_resumed(f"the data at {config.data.address} are not those that run {run_id} was begun with")
     if not checkpoint_folder(run_id).exists():
         console.print(f"nothing that run {run_id} learnt is left in {checkpoint_folder(run_id)}: it begins anew")
     start = find_contender(client, *tags[START_TAG].split("/")) if START_TAG in tags else None

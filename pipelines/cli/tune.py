@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from pipelines.cli.app import app, console
-from pipelines.cli.options import Data, Freq, ItemId, Overrides, Target, Timestamp, gather, read, split
+from pipelines.cli.options import Data, Freq, ItemId, Overrides, Query, Target, Timestamp, gather, read, split
 
 spaces = typer.Typer(help="List the spaces that tune can search, or show one.", rich_markup_mode="markdown")
 app.add_typer(spaces, name="spaces")
@@ -52,6 +52,7 @@ def tune(
     jobs: Annotated[int, typer.Option(help="Trials at the same time, each a process with one thread.", min=1)] = 1,
     output: Annotated[Path | None, typer.Option(help="The recipe to write, by default NAME.yaml.")] = None,
     anew: Annotated[bool, typer.Option("--anew", help="Forget the study of that name, and start anew.")] = False,
+    query: Query = None,
     item_id: ItemId = None,
     timestamp: Timestamp = None,
     target: Target = None,
@@ -73,6 +74,7 @@ def tune(
     options = {
         "name": name,
         "data.path": data,
+        "data.query": query,
         "data.item_id": item_id,
         "data.timestamp": timestamp,
         "data.target": target,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from forecast.errors import ParameterError, Problem, without_password
+from forecast.errors import ParameterError, Problem
 from pipelines.settings import TrainConfig, put
 from pipelines.tune.space import LEFT_OPEN, Space
 from pipelines.tune.study import State, best_trial, counts, first_trial, trial_state
@@ -103,7 +103,7 @@ def with_values(settings: Mapping[str, Any], values: Mapping[str, Any]) -> dict[
 
 def headline(config: TrainConfig, result: Found, metric: str) -> str:
     """The search in one line, which begins its recipe."""
-    data = without_password(config.data.path)
+    data = config.data.address
     number = sum(result.trials.values())
     return f"{MARK}{config.name} on {data}: {METRICS[metric]} {result.comparison}, trial {result.number} of {number}."
 
@@ -114,7 +114,7 @@ def note(config: TrainConfig, result: Found, metric: str, windows: int, report: 
     ended = ", ".join(f"{number} {state}" for state, number in result.trials.items() if number)
     lines = [
         f"**Search for {config.name}** ({config.forecaster.label}, {config.forecaster.prediction_length} steps ahead) "
-        f"on {without_password(config.data.path)}: trial {result.number:03d} is the best, "
+        f"on {config.data.address}: trial {result.number:03d} is the best, "
         f"{METRICS[metric]} {result.comparison}.",
         "",
         f"Trials: {ended}. All were judged on the same {steps} steps of each series, and trained on what came before. "
