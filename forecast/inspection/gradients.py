@@ -105,7 +105,7 @@ def parameter_gradients(network: Network, batch: Batch, error_unit: ErrorUnit = 
     groups = parameter_groups(look.network)
     gradient = [length_of([weight.grad for weight in group if weight.grad is not None]) for group in groups.values()]
     weights = [length_of([weight.detach() for weight in group]) for group in groups.values()]
-    return ParameterGradients(tuple(groups), np.array(gradient), np.array(weights), float(loss))
+    return ParameterGradients(tuple(groups), np.array(gradient), np.array(weights), float(loss.detach()))
 
 
 def state_gradients(network: Network, batch: Batch, error_unit: ErrorUnit = "window") -> tuple[StateGradients, ...]:
