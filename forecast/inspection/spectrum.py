@@ -1,5 +1,6 @@
 """Whether a recurrence keeps, loses or blows up what it holds: eigenvalues of its matrix and of its Jacobian."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from forecast.inspection.cells import CELLS, Trace
 from forecast.inspection.looking import look_at, run
-from forecast.inspection.results import Floats, Result
+from forecast.inspection.results import Floats, Result, jsonable
 from forecast.networks import Network
 from forecast.windows import Batch
 
@@ -45,11 +46,12 @@ class Spectrum(Result):
     @property
     def jacobian_radius(self) -> float:
         """The median over points of the Jacobian's largest absolute eigenvalue; above 1 what is held grows."""
-        return float(np.median(np.abs(self.jacobian).max(1)))
+        radius = np.abs(self.jacobian).max(1)
+        return float(np.median(radius[~np.isnan(radius)])) if not np.isnan(radius).all() else float("nan")
 
     def summary(self) -> dict[str, Any]:
-        radius = dict(zip(self.gates, map(float, self.matrix_radius), strict=True))
-        return {"layer": self.layer, "matrix_radius": radius, "jacobian_radius": self.jacobian_radius}
+        radius = dict(zip(self.gates, jsonable(self.matrix_radius), strict=True))
+        return {"layer": self.layer, "matrix_radius": radius, "jacobian_radius": jsonable(self.jacobian_radius)}
 
     def table(self) -> pd.DataFrame:
         """`layer, of, real, imaginary`: `of` is a gate's name, or "jacobian"."""
@@ -82,10 +84,19 @@ def recurrent_spectrum(network: Network, batch: Batch) -> tuple[Spectrum, ...]:
     found = []
     for layer, trace in enumerate(look.recurrence.traces):
         matrix = getattr(weights, f"weight_hh_l{layer}").detach()
-        eigenvalues = torch.linalg.eigvals(torch.stack(matrix.split(weights.hidden_size)))
-        jacobian = torch.linalg.eigvals(_jacobians(trace, weights, layer))
+        eigenvalues = _eigenvalues(torch.stack(matrix.split(weights.hidden_size)))
+        jacobian = _eigenvalues(_jacobians(trace, weights, layer))
         found.append(Spectrum(layer, eigenvalues.numpy(), GATES[weights.mode], jacobian.numpy()))
     return tuple(found)
+
+
+def _eigenvalues(matrices: Tensor) -> Tensor:
+    """`(P, S)` of matrices `(P, S, S)`; NaN for one that has none, as where a training has gone wrong."""
+    found = torch.full(matrices.shape[:2], torch.nan, dtype=torch.complex128)
+    for place, matrix in enumerate(matrices):
+        with suppress(torch.linalg.LinAlgError):
+            found[place] = torch.linalg.eigvals(matrix)
+    return found
 
 
 def _jacobians(trace: Trace, weights: nn.RNNBase, layer: int) -> Tensor:
