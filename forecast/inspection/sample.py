@@ -9,7 +9,7 @@ from forecast.metrics import seasonal_error
 from forecast.table import SeriesTable
 from forecast.windows import Batch, Origins, Windows, last_origins
 
-WINDOWS = 64  # enough for shares and means that do not change much from one draw to another
+WINDOWS = 512  # enough to tell a unit that answers seldom from one that never does
 
 
 def all_windows(config: ForecasterConfig, table: SeriesTable) -> Windows:
@@ -44,7 +44,7 @@ def sample_windows(config: ForecasterConfig, table: SeriesTable, count: int = WI
     return windows.gather(*origins.window(number))
 
 
-def judged_windows(config: ForecasterConfig, table: SeriesTable, count: int = 4 * WINDOWS) -> Batch:
+def judged_windows(config: ForecasterConfig, table: SeriesTable, count: int = WINDOWS) -> Batch:
     """The last windows of each series, those that training keeps to validate on: not learnt from.
 
     Args:

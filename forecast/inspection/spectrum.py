@@ -94,7 +94,7 @@ def _eigenvalues(matrices: Tensor) -> Tensor:
     """`(P, S)` of matrices `(P, S, S)`; NaN for one that has none, as where a training has gone wrong."""
     found = torch.full(matrices.shape[:2], torch.nan, dtype=torch.complex128)
     for place, matrix in enumerate(matrices):
-        with suppress(torch.linalg.LinAlgError):
+        with suppress(torch._C._LinAlgError):
             found[place] = torch.linalg.eigvals(matrix)
     return found
 

@@ -9,7 +9,7 @@ import torch
 
 from forecast.config import ForecasterConfig
 from forecast.inspection.convolution import FrequencyResponse, ReceptiveField, frequency_responses, receptive_field
-from forecast.inspection.findings import OF_THE_WHOLE, Finding, diagnose, worst_first
+from forecast.inspection.findings import Finding, diagnose, diagnose_whole, worst_first
 from forecast.inspection.forward import activations, codes, states
 from forecast.inspection.gradients import ParameterGradients, StateGradients, parameter_gradients, state_gradients
 from forecast.inspection.judgement import Performance, judge, performance
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+TRACED = 64  # windows of the views that go back through time
 CONNECTED = 16  # windows of the connectivity map: each is read once for every step ahead
 
 
@@ -165,6 +166,7 @@ def inspect_network(
         training: What was recorded while it did.
         learning_rate: A range test, read.
     """
+    few = thinned(batch, TRACED)
     seen, done = activations(network, batch), states(network, batch)
     spans = {f"encoder.recurrence.{state.layer}": state.hidden for state in done} or {"encoder": codes(network, batch)}
     unit = config.training.error_unit
@@ -176,10 +178,10 @@ def inspect_network(
         dimensions={layer: effective_dimension(values) for layer, values in spans.items()},
         field=receptive_field(network),
         responses=frequency_responses(network),
-        gradients=parameter_gradients(network, batch, unit),
-        state_gradients=state_gradients(network, batch, unit),
+        gradients=parameter_gradients(network, few, unit),
+        state_gradients=state_gradients(network, few, unit),
         connectivity=connectivity(network, thinned(batch, CONNECTED)),
-        spectra=recurrent_spectrum(network, batch),
+        spectra=recurrent_spectrum(network, few),
         performance=performance(network, judged),
         curve=curve,
         training=training,
@@ -223,7 +225,7 @@ def inspect_model(
     whole = judge(quantiles, torch.tensor(config.quantile_levels), shortcuts, judged)
     found = [replace(finding, member=member.name) for member in members for finding in member.findings]
     if config.members:  # one network alone has been judged
-        found += [finding for check in OF_THE_WHOLE if (finding := check(whole))]
+        found += diagnose_whole(whole)
     return ModelInspection(tuple(members), whole, worst_first(found))
 
 

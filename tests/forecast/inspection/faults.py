@@ -1,7 +1,10 @@
 """Networks with a fault planted in them, and healthy ones; all tiny."""
 
 import math
+from collections.abc import Callable
 from copy import deepcopy
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,6 +14,7 @@ from torch import nn
 from forecast import Forecaster, NetworkConfig, SeriesTable, TrainingConfig, inspection, read_series
 from forecast.auto import resolve
 from forecast.datamodule import WindowsDataModule
+from forecast.datasets import load_pedestrian
 from forecast.module import ForecastModule
 from forecast.saved import build_network
 
@@ -120,3 +124,101 @@ def taught_constants(kind: str, seed: int, table: SeriesTable, steps: int = 240,
             loss.backward()
             optimizer.step()
     return Forecaster.from_networks(config, [network])
+
+
+def data(seed: int, **shape) -> SeriesTable:
+    """Made-up series for odd seeds; for even ones ninety days of the bundled counts, each seed another stretch."""
+    if seed % 2 or shape:
+        return make_series(seed, **shape)
+    return _counts().drop_last(24 * 30 * (1 + seed // 2 % 10)).keep_last(24 * 90)
+
+
+@cache
+def _counts() -> SeriesTable:
+    return read_series(load_pedestrian())
+
+
+@cache
+def healthy(kind: str, seed: int) -> tuple[Forecaster, list]:
+    """A network of a kind trained by the usual settings."""
+    return fit(kind, seed, data(seed))
+
+
+def look_at_healthy(kind: str, seed: int) -> inspection.Inspection:
+    model, trainings = healthy(kind, seed)
+    return look(model, data(seed), history=model.history, trainings=trainings)
+
+
+class Fault(NamedTuple):
+    """A fault that can be planted.
+
+    Attributes:
+        code: The finding that must fire.
+        severities: From mild to grave.
+        plant: Seed and severity to what is seen of a network with the fault.
+    """
+
+    code: str
+    severities: tuple[float, ...]
+    plant: Callable[[int, float], inspection.Inspection]
+
+
+def _small_radius(seed: int, radius: float) -> inspection.Inspection:
+    model, _ = healthy("rnn", seed)
+    return look(model, data(seed), with_spectral_radius(model.network.members[0], radius))
+
+
+def _large_radius(seed: int, radius: float) -> inspection.Inspection:
+    """Before training: afterwards a tanh RNN of radius 2 is saturated, and its gradients do not explode."""
+    activation = "relu" if seed // 2 % 2 else "tanh"
+    model = Forecaster(NetworkConfig(kind="rnn", hidden_size=32, activation=activation), HORIZON, CONTEXT)
+    config = resolve(model.config, data(seed))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = with_spectral_radius(build_network(config), radius)
+    return look(Forecaster.from_networks(config, [network]), data(seed))
+
+
+def _dead(seed: int, share: float) -> inspection.Inspection:
+    model, _ = healthy(("feedforward", "cnn")[seed // 2 % 2], seed)
+    return look(model, data(seed), with_dead_units(model.network.members[0], share, seed))
+
+
+def _forced(seed: int, force: float) -> inspection.Inspection:
+    gates = (("lstm", "input"), ("lstm", "forget"), ("lstm", "output"), ("gru", "reset"), ("gru", "update"))
+    kind, gate = gates[seed % 5]
+    model, _ = healthy(kind, seed)
+    return look(model, data(seed), with_forced_gate(model.network.members[0], gate, force))
+
+
+def _rate(seed: int, factor: float) -> inspection.Inspection:
+    model, trainings = fit(KINDS[seed % 5], seed, data(seed), learning_rate=4e-3 * factor)
+    return look(model, data(seed), history=model.history, trainings=trainings)
+
+
+def _fifty_windows(seed: int, hidden_size: float) -> inspection.Inspection:
+    table = make_series(seed, number=5).keep_last(81)  # ten windows of each series, one more to validate on
+    model, trainings = fit(KINDS[seed % 5], seed, table, int(hidden_size), max_epochs=10, batch_size=32)
+    return look(model, table, history=model.history, trainings=trainings)
+
+
+def _constant(seed: int, kept: float) -> inspection.Inspection:
+    return look(taught_constants(KINDS[seed % 5], seed, data(seed), kept=kept), data(seed))
+
+
+FAULTS = {
+    "recurrent matrix too small": Fault("vanishing-gradient", (0.3, 0.2, 0.1), _small_radius),
+    "recurrent matrix too large": Fault("exploding-gradient", (2, 3, 4), _large_radius),
+    "units killed": Fault("dead-units", (0.6, 0.75, 0.9), _dead),
+    "gate forced open": Fault("saturated-gates", (12, 16, 24), _forced),
+    "gate forced shut": Fault("saturated-gates", (-12, -16, -24), _forced),
+    "learning rate too high": Fault("learning-rate-too-high", (100, 300, 1000), _rate),
+    "learning rate too low": Fault("learning-rate-too-low", (1e-2, 3e-3, 1e-3), _rate),
+    "50 windows and a wide net": Fault("overfitting", (128, 192, 256), _fifty_windows),
+    "taught constants": Fault("flat-forecast", (0.1, 0.05, 0.0), _constant),
+}
+
+
+def codes(seen: inspection.Inspection) -> set[str]:
+    """What is found."""
+    return {finding.code for finding in seen.findings}

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning import Callback
 
 from forecast import Forecaster, NetworkConfig, TrainingConfig, inspection, learning_rate_range_test
 from forecast.auto import resolve
@@ -11,7 +12,6 @@ from forecast.loss import batch_loss
 from forecast.lr_range import LearningRateRange
 from forecast.networks import Ensemble
 from forecast.networks.shortcut import seasonal_shortcut
-from pytorch_lightning import Callback
 from tests.forecast.inspection.faults import CONTEXT, HORIZON, make_series
 
 SMALL = NetworkConfig(kind="lstm", hidden_size=8)
