@@ -148,8 +148,8 @@ def _overfitting(seen: "Inspection") -> Iterator[Finding]:
     gap = float(curve.val_loss[-1] / curve.train_loss[-1] - 1)
     if curve.rise > limit and gap > THRESHOLDS["overfitting-gap"].value:
         evidence = (
-            f"after epoch {curve.best_epoch + 1} the loss on data it had not seen rose by {curve.rise:.0%}, while that on "
-            "its training data fell: it learnt them by heart"
+            f"after epoch {curve.best_epoch + 1} the loss on data it had not seen rose by {curve.rise:.0%}, while that "
+            "on its training data fell: it learnt them by heart"
         )
         advice = "train on more series or longer ones, use a smaller network.hidden_size, or raise network.dropout"
         yield Finding("overfitting", "warning", "training", evidence, advice, curve.rise, limit)
@@ -187,7 +187,10 @@ def _tested_rate(seen: "Inspection") -> Iterator[Finding]:
     if test is None or test.verdict == "good":
         return
     limit = test.high if test.verdict == "too high" else test.low
-    evidence = f"the learning rate {test.learning_rate:.2g} is {test.verdict}: good ones lie from {test.low:.2g} to {test.high:.2g}"
+    evidence = (
+        f"the learning rate {test.learning_rate:.2g} is {test.verdict}: good ones lie from {test.low:.2g} to "
+        f"{test.high:.2g}"
+    )
     code = f"learning-rate-{test.verdict.replace(' ', '-')}"
     advice = f"set training.learning_rate to {test.suggestion:.2g}"
     yield Finding(code, "warning", "training", evidence, advice, test.learning_rate, limit)
@@ -228,8 +231,8 @@ def _narrow(performance: Performance) -> Iterator[Finding]:
     limit = performance.nominal - THRESHOLDS["narrow-intervals"].value
     if len(performance.error) >= FEWEST_JUDGED and performance.coverage < limit:
         evidence = (
-            f"{performance.coverage:.0%} of what came lay in the interval that should hold {performance.nominal:.0%}: the "
-            "network is too sure of itself"
+            f"{performance.coverage:.0%} of what came lay in the interval that should hold {performance.nominal:.0%}: "
+            "the network is too sure of itself"
         )
         advice = "keep calibration on, validate on more windows, or train for fewer epochs"
         yield Finding("narrow-intervals", "warning", "forecast", evidence, advice, performance.coverage, limit)

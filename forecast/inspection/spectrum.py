@@ -86,16 +86,16 @@ def recurrent_spectrum(network: Network, batch: Batch) -> tuple[Spectrum, ...]:
         matrix = getattr(weights, f"weight_hh_l{layer}").detach()
         eigenvalues = _eigenvalues(torch.stack(matrix.split(weights.hidden_size)))
         jacobian = _eigenvalues(_jacobians(trace, weights, layer))
-        found.append(Spectrum(layer, eigenvalues.numpy(), GATES[weights.mode], jacobian.numpy()))
+        found.append(Spectrum(layer, eigenvalues, GATES[weights.mode], jacobian))
     return tuple(found)
 
 
-def _eigenvalues(matrices: Tensor) -> Tensor:
+def _eigenvalues(matrices: Tensor) -> npt.NDArray[np.complexfloating]:
     """`(P, S)` of matrices `(P, S, S)`; NaN for one that has none, as where a training has gone wrong."""
-    found = torch.full(matrices.shape[:2], torch.nan, dtype=torch.complex128)
-    for place, matrix in enumerate(matrices):
-        with suppress(torch._C._LinAlgError):
-            found[place] = torch.linalg.eigvals(matrix)
+    found = np.full(matrices.shape[:2], np.nan, np.complex128)
+    for place, matrix in enumerate(matrices.numpy()):
+        with suppress(np.linalg.LinAlgError):
+            found[place] = np.linalg.eigvals(matrix)
     return found
 
 

@@ -153,7 +153,7 @@ def test_effective_dimension_is_the_participation_ratio():
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
 def test_the_receptive_field_is_what_changes_the_code(make, layers):
-    network, _, batch = make("cnn", num_layers=layers, patch_length=12)
+    network, _, _ = make("cnn", num_layers=layers, patch_length=12)
     patches = torch.randn(1, 14, network.encoder.embedding.in_features, requires_grad=True)
     network.encoder(patches).sum().backward()
     seen = int((patches.grad[0].abs().sum(-1) > 0).sum())
