@@ -15,7 +15,7 @@ from forecast.inspection.gradients import length_of, parameter_groups
 from forecast.inspection.results import Bools, Floats, Ints, Result, grid
 from forecast.module import ForecastModule
 
-EVERY_LIGHT, EVERY_FULL = 10, 1  # steps between two that are looked at
+EVERY = 10  # steps between two that are looked at: well under 3 % of the training time
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,10 @@ class GradientRecorder(Callback):
     repeated, and so not seen.
 
     Args:
-        every: Steps between two that are looked at: `EVERY_LIGHT` costs well under 3 % of the time, `EVERY_FULL` sees
-            all.
+        every: Steps between two that are looked at; 1 sees all.
     """
 
-    def __init__(self, every: int = EVERY_LIGHT) -> None:
+    def __init__(self, every: int = EVERY) -> None:
         self.every = every
         self._trainings: list[_Kept] = []
         self._before: list[Tensor] | None = None

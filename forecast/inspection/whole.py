@@ -206,18 +206,18 @@ def inspect_model(
         table: The series it was trained on, as they were given to `fit`: their last windows, kept from training, are
             what it is judged by. Any others will do as well.
         history: The losses by epoch (`Forecaster.history`), where its training was seen.
-        trainings: What a `GradientRecorder` saw, one for each member or none.
-        learning_rates: A range test for each member, read, or none.
+        trainings: What a `GradientRecorder` saw, one for each member; any other number is left out.
+        learning_rates: A range test for each member, read; any other number is left out.
 
     Raises:
         DataError: No series is long enough.
     """
     batch, judged = sample_windows(config, table), judged_windows(config, table)
     curves = learning_curves(history)
-    members = []
+    members, size = [], len(ensemble.members)
     for number, (one, network) in enumerate(zip(config.networks, ensemble.members, strict=True)):
         name = f"{number + 1} {one.network.kind}" if config.members else one.network.kind
-        seen = (_of(number, curves), _of(number, trainings), _of(number, learning_rates))
+        seen = (_of(number, curves, size), _of(number, trainings, size), _of(number, learning_rates, size))
         members.append(inspect_network(network, batch, judged, one, name, *seen))
     with torch.no_grad():
         quantiles = ensemble(judged.context, judged.observed, judged.known, judged.static)
@@ -229,6 +229,6 @@ def inspect_model(
     return ModelInspection(tuple(members), whole, worst_first(found))
 
 
-def _of(number: int, parts: Sequence[T]) -> T | None:
-    """A member's part, where there is one for each."""
-    return parts[number] if number < len(parts) else None
+def _of(number: int, parts: Sequence[T], members: int) -> T | None:
+    """A member's part; None where there is not one for each, for whose is whose could not be told."""
+    return parts[number] if len(parts) == members else None

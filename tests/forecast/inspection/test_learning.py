@@ -20,7 +20,7 @@ SMALL = NetworkConfig(kind="lstm", hidden_size=8)
 @pytest.fixture(scope="module")
 def trained(series):
     recorder, hand = inspection.GradientRecorder(every=2), ByHand()
-    training = TrainingConfig(batch_size=32, max_epochs=2, batches_per_epoch=10, gradient_clip=0.2)
+    training = TrainingConfig(batch_size=32, max_epochs=2, batches_per_epoch=10, gradient_clip=0.055)
     model = Forecaster(SMALL, HORIZON, CONTEXT, training).fit(series, callbacks=[recorder, hand])
     return model, recorder, hand
 
@@ -51,7 +51,7 @@ def test_the_recorder_sees_gradients_and_updates_as_they_were(trained):
                 expected = float(torch.cat([one.flatten() for one in own]).norm())
                 assert norm[place, group] == pytest.approx(expected, rel=1e-4, abs=1e-9)
         whole = torch.cat([one.flatten() for one in hand.gradients[step].values()]).norm()
-        assert found.clipped[place] == (whole > 0.2)
+        assert found.clipped[place] == (whole > 0.055)
     assert 0 < found.clipped_share < 1
     np.testing.assert_allclose(found.update_ratio, found.update_norm / found.weight_norm)
     assert 1e-4 < found.summary()["update_ratio"] < 0.1
@@ -138,7 +138,7 @@ def test_optimizers_start_from_the_same_weights_and_all_learn(series):
     found = inspection.compare_optimizers(config, series)
     assert list(found.curves) == ["sgd", "adam", "rmsprop"]
     assert len({tuple(curve.val_loss) for curve in found.curves.values()}) == 3
-    assert all(curve.fall > 0 for curve in found.curves.values())
+    assert all(curve.val_loss[-1] < curve.val_loss[0] for curve in found.curves.values())
     still = inspection.compare_optimizers(config, series, {"sgd": 1e-12, "adam": 1e-12})
     sgd, adam = still.curves.values()
     np.testing.assert_allclose(sgd.train_loss, adam.train_loss, rtol=1e-4)
