@@ -42,12 +42,12 @@ class Performance(Result):
     @property
     def naive_ratio(self) -> float:
         """Its error over that of the best naive forecast: above 1 it is worse. NaN where that one is without error."""
-        return _ratio(self.error, min((self.seasonal_error, self.flat_error), key=np.nanmean))
+        return _ratio(self.error, min((self.seasonal_error, self.flat_error), key=np.sum))
 
     @property
     def coverage(self) -> float:
-        """Share of what came inside the interval."""
-        return float(np.nanmean(self.covered))
+        """Share of what came inside the interval; NaN without any window."""
+        return float(self.covered.mean()) if len(self.covered) else float("nan")
 
     @property
     def flatness(self) -> float:

@@ -208,6 +208,10 @@ def test_constant_and_unknown_windows_do_not_count(make):
     found = inspection.performance(network, batch._replace(context=context, target_observed=seen))
     assert len(found.error) == len(batch.context) - 2
     assert np.isfinite(found.error).all()
+    nothing = inspection.performance(network, batch._replace(context=torch.full_like(context, 7)))
+    assert len(nothing.error) == 0
+    assert nothing.summary()["naive_ratio"] is None
+    json.dumps(nothing.summary(), allow_nan=False)
 
 
 def test_windows_are_taken_from_all_series_and_the_last_are_kept_to_judge(series):
