@@ -8,11 +8,12 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from forecast.inspection.looking import look_at, median_place
+from forecast.inspection.looking import look_at, median_place, thinned
 from forecast.inspection.results import Floats, Ints, Result, grid
 from forecast.networks import Network
 from forecast.windows import Batch
 
+WINDOWS = 16  # enough for a steady picture
 ROWS_AT_ONCE = 2048  # windows times horizon in one pass
 HELD = 0.9  # of all connectivity: what lies within the effective memory
 
@@ -63,7 +64,7 @@ class Connectivity(Result):
         return frame.assign(encoder=self.encoder.ravel())
 
 
-def connectivity(network: Network, batch: Batch) -> Connectivity:
+def connectivity(network: Network, batch: Batch, count: int = WINDOWS) -> Connectivity:
     """How much the median of each step ahead changes with each value of the history.
 
     Each window is read H times in one batch, once for each step ahead, so that a single pass back gives all
@@ -71,9 +72,10 @@ def connectivity(network: Network, batch: Batch) -> Connectivity:
 
     Args:
         network: One network.
-        batch: B windows; a few dozen give a steady picture.
+        batch: B windows.
+        count: How many of them at the most, evenly taken: each is read H times.
     """
-    look = look_at(network, batch, unroll=False)
+    look = look_at(network, thinned(batch, count), unroll=False)
     horizon = network.prediction_length
     total = torch.zeros(horizon, network.context_length)
     encoder = torch.zeros_like(total)

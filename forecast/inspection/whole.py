@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TRACED = 64  # windows of the views that go back through time
-CONNECTED = 16  # windows of the connectivity map: each is read once for every step ahead
 
 
 @dataclass(frozen=True)
@@ -180,7 +179,7 @@ def inspect_network(
         responses=frequency_responses(network),
         gradients=parameter_gradients(network, few, unit),
         state_gradients=state_gradients(network, few, unit),
-        connectivity=connectivity(network, thinned(batch, CONNECTED)),
+        connectivity=connectivity(network, batch),
         spectra=recurrent_spectrum(network, few),
         performance=performance(network, judged),
         curve=curve,
