@@ -6,12 +6,14 @@ the alias by hand, alias and history differ; the next decision writes down what 
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from getpass import getuser
 from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
 from forecast.config import Config
+from forecast.reference import CHAMPION
 from pipelines.contender import champion_version
 from pipelines.tracking import registry_errors
 
@@ -92,8 +94,26 @@ def reconcile(client: "MlflowClient", name: str) -> tuple[list[Decision], str | 
     expected = decisions[-1].champion if decisions else None
     if live != expected:
         found = write(client, name, "found", live or expected or "", live, expected, difference(expected, live))
+        mark_runs(client, name, expected, live)
         decisions.append(found)
     return decisions, live
+
+
+def mark_runs(client: "MlflowClient", name: str, before: str | None, now: str | None) -> None:
+    """Tell runs by whether their model is live: `registered` ends in `@champion`, and `champion` names the model."""
+    from mlflow.exceptions import MlflowException
+
+    for version, live in ((before, False), (now, True)):
+        if version is None or (not live and version == now):
+            continue
+        with suppress(MlflowException):  # a run or version that was deleted has no need of a mark
+            if run_id := client.get_model_version(name, version).run_id:
+                mark = f"@{CHAMPION}" if live else ""
+                client.set_tag(run_id, "registered", f"{name}/{version}{mark}")
+                if live:
+                    client.set_tag(run_id, CHAMPION, name)
+                else:
+                    client.delete_tag(run_id, CHAMPION)
 
 
 def difference(expected: str | None, live: str | None) -> str:
