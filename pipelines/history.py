@@ -4,18 +4,16 @@ A decision is written before the alias is moved. Where a command is cut short in
 the alias by hand, alias and history differ; the next decision writes down what it found, and goes on from there.
 """
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from getpass import getuser
 from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
 from forecast.config import Config
 from forecast.reference import CHAMPION
 from pipelines.contender import champion_version
-from pipelines.tracking import registry_errors
+from pipelines.tracking import registry_errors, user
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -64,7 +62,7 @@ def write(
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
     decision = Decision(
         at=at,
-        user=_user(),
+        user=user(),
         action=action,
         version=version,
         champion=champion,
@@ -145,12 +143,3 @@ def as_text(decision: Decision) -> str:
     when = decision.at[:19].replace("T", " ")
     what = f"version {decision.version} {decision.action}, {champion}"
     return f"{when} UTC  {what}, by {decision.user}\n    {decision.reason}"
-
-
-def _user() -> str:
-    if name := os.environ.get("MLFLOW_TRACKING_USERNAME"):
-        return name
-    try:
-        return getuser()
-    except (OSError, KeyError, ImportError):  # a container's user may have no name
-        return "unknown"

@@ -11,9 +11,10 @@ from forecast.errors import ModelNotFound, ParameterError, Problem
 from forecast.reference import CHAMPION
 from forecast.table import SeriesTable
 from pipelines.contender import Contender, champion_version, find_contender
-from pipelines.evaluation import METRIC, THIS, as_markdown, best_baseline
+from pipelines.evaluation import METRIC, THIS, best_baseline
 from pipelines.gate import MORE_DATA, Evidence, fair_windows, judge, verdict, weigh
 from pipelines.history import Action, former_champions, mark_runs, reconcile, write
+from pipelines.record.note import spaced
 from pipelines.record.note import verdict as in_words
 from pipelines.registry import register
 from pipelines.runs import checkpoint_folder, patiently
@@ -149,7 +150,7 @@ def _register(client: "MlflowClient", name: str, run: "TrainedRun") -> str:
     number = register(name, run.model_uri, tags)
     about = f"{run.forecaster.config.label}, {run.forecaster.prediction_length} steps ahead."
     verdict = in_words(run.leaderboard, run.evidence.windows)
-    client.update_model_version(name, number, f"{about} {verdict}\n\n{as_markdown(run.leaderboard)}\n")
+    client.update_model_version(name, number, f"{about} {verdict}\n\n{spaced(run.leaderboard)}\n")
     if not client.get_registered_model(name).description:
         client.update_registered_model(
             name,

@@ -21,7 +21,10 @@ def examples(result: Backtest, model: str, baseline: str | None) -> Picture:
     from plotly.subplots import make_subplots
 
     chosen = pick(result, model)
-    headings = [f"{role}: {result.table.item_ids[series]}, MASE {error:.2f}" for role, series, error in chosen]
+    headings = [
+        f"{role}: {result.table.item_ids[series]}" + (f", MASE {error:.2f}" if np.isfinite(error) else "")
+        for role, series, error in chosen
+    ]
     figure = make_subplots(rows=len(chosen), cols=1, subplot_titles=headings, vertical_spacing=0.28 / len(chosen))
     for row, (_, series, _) in enumerate(chosen, 1):
         for trace in _window(result, model, baseline, series, legend=row == 1):

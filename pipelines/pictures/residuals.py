@@ -46,13 +46,16 @@ def by_time(result: Backtest, model: str) -> pd.DataFrame:
     moments, at = np.unique(times[known], return_inverse=True)
     together = -(-len(moments) // MOST_POINTS) or 1
     grouped = pd.Series(left[known]).groupby(at // together)
-    spread = grouped.quantile(np.array([0.1, 0.5, 0.9])).unstack()
-    return spread.set_axis(["low", "median", "high"], axis=1).set_axis(pd.Index(moments[::together], name="time"))
+    levels = {"low": 0.1, "median": 0.5, "high": 0.9}
+    spread = pd.DataFrame({name: grouped.quantile(level) for name, level in levels.items()})
+    return spread.set_axis(pd.Index(moments[::together], name="time"))
 
 
 def lean(result: Backtest, model: str) -> tuple[float, float]:
     """The mean residual, and the mean absolute value that it is to be seen next to."""
     median = result.forecasts[model][..., 1 + result.levels.index(0.5)].astype(np.float64)
+    if not result.observed.any():
+        return 0.0, 0.0
     left = (result.actual - median)[result.observed]
     return float(left.mean()), float(np.abs(result.actual[result.observed], dtype=np.float64).mean())
 

@@ -39,7 +39,7 @@ def training_note(
     ]
     if findings:
         parts += ["### Inside the network", bullets(findings)]
-    parts += ["### How good", as_markdown(leaderboard)]
+    parts += ["### How good", spaced(leaderboard)]
     parts += ["MASE 1 is as good as a seasonal naive forecast was within the history; less is better."]
     parts += ["### Data", data_in_words(config.data.path, result.table)]
     if config.evaluation.refit:
@@ -59,6 +59,11 @@ def verdict(leaderboard: Scores, windows: int) -> str:
     if not mine < theirs:
         return f"It is **not better** than the best naive forecast, {naive}: {compared}."
     return f"It is **better** than the best naive forecast, {naive}, by {1 - mine / theirs:.0%}: {compared}."
+
+
+def spaced(leaderboard: Scores) -> str:
+    """A leaderboard for MLflow's pages, which draw tables without any space between columns."""
+    return as_markdown(leaderboard).replace(" | ", " &emsp;| ").replace("--- &emsp;", "---")
 
 
 def data_in_words(path: str, table: SeriesTable) -> str:

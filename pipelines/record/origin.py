@@ -1,6 +1,5 @@
 """What a run was made from: settings, data, code and packages."""
 
-import os
 import platform
 import subprocess
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ import numpy as np
 from forecast.table import SeriesTable
 from pipelines.record.files import ASKED, CONFIG
 from pipelines.settings import TrainConfig, as_written, flatten
+from pipelines.tracking import user
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -48,7 +48,7 @@ def describe(
         "data.frequency": table.frequency.alias,
         "git.commit": commit,
         "mlflow.source.git.commit": commit.partition("+")[0],
-        "mlflow.user": os.environ.get("USER", ""),
+        "mlflow.user": user(),
         "mlflow.source.name": "forecast train",
         "python": platform.python_version(),
         **{f"package.{name}": version(name) for name in PACKAGES},
