@@ -10,6 +10,7 @@ loss is in the store.
 import argparse
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -88,13 +89,15 @@ def _server(folder: str) -> Iterator[str]:
     paths = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # MLflow starts uvicorn by its name
     environment = {**os.environ, "PATH": paths, "MLFLOW_DISABLE_TELEMETRY": "true"}
     quiet = subprocess.DEVNULL
-    with subprocess.Popen([*command, *store], env=environment, stdout=quiet, stderr=quiet) as process:
+    with subprocess.Popen(
+        [*command, *store], env=environment, stdout=quiet, stderr=quiet, start_new_session=True
+    ) as process:
         try:
             address = f"http://127.0.0.1:{port}"
             _wait_for(f"{address}/health")
             yield address
         finally:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGTERM)  # and what it has started
 
 
 def _wait_for(address: str) -> None:

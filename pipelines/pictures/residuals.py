@@ -63,6 +63,7 @@ def lean(result: Backtest, model: str) -> tuple[float, float]:
 def finding(mean: float, size: float) -> str:
     """To which side the forecasts lean, as a sentence."""
     share = mean / size if size > 0 else 0.0
+    side = "low" if share > 0 else "high"
     if abs(share) < LEAN:
-        return f"The forecasts lean to neither side ({-share:+.1%} in all)"
-    return f"The forecasts are {abs(share):.0%} too {'low' if share > 0 else 'high'} in all"
+        return f"The forecasts lean to neither side: {abs(share):.1%} too {side} in all"
+    return f"The forecasts are {abs(share):.0%} too {side} in all"

@@ -92,7 +92,7 @@ def commands(config: TrainConfig) -> str:
         "who was live, when and why": f'forecast promote "{name}" --history',
         "repeat this run to the same weights": "forecast train --recipe config.yaml",
     }
-    return "\n".join(f"- {what}: `{command}`" for what, command in lines.items())
+    return "Commands:\n\n" + bullets([f"{what}: `{command}`" for what, command in lines.items()])
 
 
 def bullets(sentences: Sequence[str]) -> str:
