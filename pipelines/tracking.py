@@ -53,7 +53,6 @@ def connect() -> "MlflowClient":
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     uri = tracking_uri()
     mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
     with registry_errors(), _first_use() if _is_embedded() else nullcontext():
         client = mlflow.MlflowClient()
         client.search_experiments(max_results=1)  # creates the tables of a new store

@@ -212,8 +212,8 @@ def test_the_same_command_goes_on_gives_up_what_is_worse(tuned: Path, table_path
 
 
 def test_settings_that_do_not_fit_together_are_a_failed_trial_with_its_reason(tuned: Path, table_path: Path) -> None:
-    (tuned / "patches.yaml").write_text("network.patch_length: {choices: [24, 36]}")
-    asked = ["--trials", "4", "--space", "patches.yaml"]
+    (tuned / "patch-lengths.yaml").write_text("network.patch_length: {choices: [24, 36]}")
+    asked = ["--trials", "4", "--space", "patch-lengths.yaml"]
     done = run_forecast(tuned, *words(table_path, *asked, name="patches", settings=("network.patch_length=24",)))
     assert done.returncode == 0, done.stdout + done.stderr
     reason = "context_length=48 is not a multiple of network.patch_length=36"
