@@ -48,6 +48,7 @@ bench: bench-data install $(BENCH)/.installed
 	$(BIN)/python -m benchmarks.accuracy --data '$(DATA)'
 	$(BIN)/python -m benchmarks.covariates --data '$(DATA)'
 	$(BIN)/python -m benchmarks.bulk
+	$(BIN)/python -m benchmarks.tracking
 	$(BIN)/python -m benchmarks.report
 
 bench-data:

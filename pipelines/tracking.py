@@ -6,6 +6,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
+from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,6 +106,16 @@ def registry_errors(model: str | None = None, run: str | None = None) -> Iterato
         raise _unavailable(error) from error
     except (RequestException, OSError) as error:
         raise _unavailable(error) from error
+
+
+def user() -> str:
+    """Who tracks: the name at a server that asks for one, or else on this machine."""
+    if name := os.environ.get("MLFLOW_TRACKING_USERNAME"):
+        return name
+    try:
+        return getuser()
+    except (OSError, KeyError, ImportError):  # a container's user may have no name
+        return "unknown"
 
 
 def shown_uri() -> str:
