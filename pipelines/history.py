@@ -104,7 +104,7 @@ def mark_runs(client: "MlflowClient", name: str, before: str | None, now: str | 
     for version, live in ((before, False), (now, True)):
         if version is None or (not live and version == now):
             continue
-        with suppress(MlflowException):  # a run or version that was deleted has no need of a mark
+        with registry_errors(), suppress(MlflowException):  # a run or version that was deleted has no need of a mark
             if run_id := client.get_model_version(name, version).run_id:
                 mark = f"@{CHAMPION}" if live else ""
                 client.set_tag(run_id, "registered", f"{name}/{version}{mark}")

@@ -99,7 +99,7 @@ def train(
                     client.update_run(run_id, "RUNNING")
                 else:
                     describe(client, run_id, config, table, asked)
-                    log_datasets(client, run_id, config.data, training=history, evaluation=table)
+                log_datasets(client, run_id, config.data, training=history, evaluation=table)
             forecaster = Forecaster.from_config(_with_time_for_both(config))
             metrics = RunMetrics(client, run_id, networks)
             with TrainingProgress(console, f"training {kind}", networks) as progress, metrics:

@@ -48,7 +48,7 @@ class RunMetrics(Callback):
         self._waiting: list[Metric] = []
         self._error: Exception | None = None
         self._closed = False
-        self._changed = threading.Condition()
+        self._changed = threading.Condition()  # guards what waits, the error and whether there is more to come
         self._thread = threading.Thread(target=self._send, name="run metrics", daemon=True)
 
     def __enter__(self) -> Self:
