@@ -16,6 +16,7 @@ EXAMPLES = re.findall(r"^```bash\n(curl .*?)^```\n\n```json\n(.*?)^```", API, re
 FILES_ONLY = {
     "no-such-file",
     "unreadable-file",
+    "query-failed",
     "missing-column",
     "duplicate-column",
 }  # what the library finds, but no request can have
