@@ -26,8 +26,8 @@ COPY --from=build /opt/forecast /opt/forecast
 COPY deploy /opt/deploy
 # Volumes that are new take over the owner of these folders.
 RUN useradd --uid 10001 --no-create-home --home-dir /tmp forecast \
-    && mkdir /artifacts /work \
-    && chown forecast:forecast /artifacts /work
+    && mkdir /artifacts /models /work \
+    && chown forecast:forecast /artifacts /models /work
 ENV PATH=/opt/forecast/bin:$PATH \
     HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from service import settings
@@ -13,7 +14,7 @@ from service.problems import KINDS
 from tests.service.conftest import Service
 
 API = (Path(__file__).parents[2] / "docs" / "service.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"^```bash\n(curl .*?)^```\n\n```json\n(.*?)^```", API, re.MULTILINE | re.DOTALL)
+EXAMPLES = re.findall(r"^```bash\n(curl (?:(?!^```).)*)^```\n\n```json\n(.*?)^```", API, re.MULTILINE | re.DOTALL)
 FILES_ONLY = {
     "no-such-file",
     "unreadable-file",
@@ -43,6 +44,14 @@ def test_examples(service: Service, command: str, shown: str) -> None:
         for field in ("item_id", "timestamps", "steps", "warnings"):
             assert given.get(field) == documented.get(field)
     assert answer.get("type") == expected.get("type")
+
+
+def test_every_metric_shown_is_there(service: Service) -> None:
+    section = API.partition("## GET /metrics")[2].partition("\n## ")[0]
+    shown = set(re.findall(r"`(forecast_\w+)", section))
+    told = httpx.get(f"{service.url}/metrics").text
+    assert shown
+    assert shown == {name for name in shown if f"# TYPE {name} " in told}
 
 
 def test_there_are_examples_of_every_route() -> None:
