@@ -31,7 +31,7 @@ from pipelines.record import RunMetrics
 from pipelines.tracking import connect, experiment_id
 
 RESULTS = Path(__file__).with_name("results")
-HORIZON, EPOCHS = 48, 6
+HORIZON, EPOCHS = 48, 3
 WAIT = 60  # seconds that the server may take to start
 
 
@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder to write a JSON file to")
     parser.add_argument("--quick", action="store_true", help="see that everything runs")
     arguments = parser.parse_args()
-    result = measure(pairs=1, epochs=2) if arguments.quick else measure(pairs=7, epochs=EPOCHS)
+    result = measure(pairs=1, epochs=2) if arguments.quick else measure(pairs=15, epochs=EPOCHS)
     arguments.results.mkdir(parents=True, exist_ok=True)
     content = json.dumps({"machine": machine(), "result": result}, indent=1)
     (arguments.results / "tracking.json").write_text(content + "\n")
