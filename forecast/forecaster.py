@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from forecast.auto import check_frequency, resolve, validation_windows
 from forecast.config import LONGEST_HORIZON, CovariatesConfig, ForecasterConfig, NetworkConfig, TrainingConfig
 from forecast.covariate_features import check_known_ahead
 from forecast.errors import ModelNotFound, ParameterError, Problem
-from forecast.levels import level_weights
+from forecast.levels import check_levels
 from forecast.networks import Ensemble, Network
-from forecast.predictor import SERIES_AT_ONCE, Data, Predictor, check_horizon
-from forecast.rolling import MOST_BLOCKS, roll
+from forecast.predictor import Data, Predictor, check_horizon
+from forecast.rolling import MOST_BLOCKS, windows_read
 from forecast.saved import build_ensemble, check_golden, golden_input, golden_table, load_model, save_model
 from forecast.series import read_series
 from forecast.table import SeriesTable
-from forecast.windows import Windows
+from forecast.together import Question, forecast_together
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
@@ -218,31 +217,38 @@ class Forecaster(Predictor):
         model._network = network.eval()
         return model
 
-    def forecast(
-        self, table: SeriesTable, prediction_length: int, quantile_levels: Sequence[float]
-    ) -> npt.NDArray[np.float32]:
-        network = self.network
+    def check(self, table: SeriesTable, prediction_length: int, quantile_levels: Sequence[float]) -> None:
+        """Refuse what cannot be forecast.
+
+        Raises:
+            DataError: A series cannot be forecast.
+            ParameterError: The horizon or a level is out of range.
+            ModelNotFound: The forecaster is not trained.
+        """
+        _ = self.network  # there is one
         check_horizon(prediction_length, self.longest_horizon)
-        weights = level_weights(self.config.quantile_levels, quantile_levels)
+        check_levels(quantile_levels, self.config.quantile_levels[0], self.config.quantile_levels[-1])
         check_frequency(self.config, table)
         self.check_usable(table)
         check_known_ahead(self.config.covariates, table, prediction_length)
-        blocks = ceil(prediction_length / self.prediction_length)
-        history = table.keep_last(self.context_length)
-        windows = Windows(
-            history,
-            self.context_length,
-            blocks * self.prediction_length,
-            self.config.calendar_frequency,
-            covariates=self.config.covariates,
-        )
-        levels = torch.tensor(self.config.quantile_levels)
-        out = torch.empty(len(table), prediction_length, weights.shape[1])
-        with torch.inference_mode():
-            for series in torch.arange(len(table)).tensor_split(max(ceil(len(table) / SERIES_AT_ONCE), 1)):
-                quantiles = roll(network, windows.latest(series), blocks, levels)
-                out[series] = (quantiles[:, :prediction_length].double() @ weights).float()
-        return out.numpy()
+
+    def forecast(
+        self, table: SeriesTable, prediction_length: int, quantile_levels: Sequence[float]
+    ) -> npt.NDArray[np.float32]:
+        self.check(table, prediction_length, quantile_levels)
+        return self.forecast_together([Question(table, prediction_length, quantile_levels)])[0]
+
+    def forecast_together(self, questions: Sequence[Question]) -> list[npt.NDArray[np.float32]]:
+        """Answer several questions, each of which `check` has let pass, in one forward pass where they allow it.
+
+        Returns:
+            `(N, H, 1 + R)` for each.
+        """
+        return forecast_together(self, questions)
+
+    def windows_read(self, prediction_length: int) -> int:
+        """How many windows the network reads to forecast one series so far."""
+        return windows_read(ceil(prediction_length / self.prediction_length))
 
     def save(self, folder: str | Path) -> None:
         """Write the model to a folder (see `saved.py`), with a golden forecast that `load` checks.

@@ -1,6 +1,7 @@
 """Quantile levels: which can be asked for, and how those asked come from those trained."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from numbers import Real
 
 import torch
@@ -28,6 +29,11 @@ def level_weights(trained: Sequence[float], asked: Sequence[float]) -> Tensor:
         ParameterError: A level lies outside (0, 1) or beyond the outermost trained.
     """
     check_levels(asked, trained[0], trained[-1])
+    return _weights(tuple(trained), tuple(asked))
+
+
+@lru_cache(256)
+def _weights(trained: tuple[float, ...], asked: tuple[float, ...]) -> Tensor:
     knots = torch.tensor(trained, dtype=torch.float64)
     wanted = torch.tensor(asked, dtype=torch.float64)
     right = torch.searchsorted(knots, wanted)

@@ -104,6 +104,8 @@ class Predictor(ABC):
 
     def usable(self, table: SeriesTable) -> npt.NDArray[np.bool_]:
         """`(N,)` which series have history enough, with at least one value in the model's context."""
+        if table.observed.all():  # so it is with most series
+            return table.lengths >= self.minimum_history
         recent = table.keep_last(self.context_length)
         return (table.lengths >= self.minimum_history) & (recent.missing() < recent.lengths)
 

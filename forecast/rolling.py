@@ -11,6 +11,11 @@ MOST_BLOCKS = 8  # how often a forecast may follow on its own
 PATHS = (0.1, 0.3, 0.5, 0.7, 0.9)  # levels along which the uncertainty of one block enters the next
 
 
+def windows_read(blocks: int) -> int:
+    """How many windows the network reads for one series: the first block's, and those along each path from then on."""
+    return 1 + (blocks - 1) * len(PATHS)
+
+
 def roll(network: Ensemble, batch: Batch, blocks: int, levels: Tensor) -> Tensor:
     """Forecast block after block, each of the trained horizon.
 

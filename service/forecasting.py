@@ -1,6 +1,7 @@
 """One forecast call, from the body's bytes to the answer's."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ from forecast.calendar import Frequency
 from forecast.errors import DataError, ForecastError, ModelNotFound, ParameterError, Problem
 from forecast.predictor import check_horizon
 from service.answers import write_answer
+from service.caller import Caller
 from service.covariates import check_covariates
 from service.engine import Engine
 from service.limits import LIMITS
@@ -25,7 +27,7 @@ LARGE_ANSWER = 10_000  # numbers, likewise
 Result = TypeVar("Result")
 
 
-async def answer(body: bytes, models: Models, engine: Engine) -> bytes:
+async def answer(body: bytes, models: Models, engine: Engine, caller: Caller) -> bytes:
     """Forecast what a body asks for.
 
     Returns:
@@ -37,9 +39,14 @@ async def answer(body: bytes, models: Models, engine: Engine) -> bytes:
     order = await _run(len(body) > LARGE_BODY, _read, body, models)
     forecaster, levels = order.model.forecaster, order.request.parameters.quantile_levels
     try:
-        forecasts = [
-            await engine.forecast(forecaster, part.table, order.prediction_length, levels) for part in order.parts
-        ]
+        forecasts = await _all(
+            [
+                engine.forecast(
+                    forecaster, part.table, order.prediction_length, levels, caller.deadline, caller.has_gone
+                )
+                for part in order.parts
+            ]
+        )
         numbers = sum(forecast.size for forecast in forecasts)
         return await _run(numbers > LARGE_ANSWER, write_answer, order.model, order.parts, forecasts, levels)
     except (DataError, ParameterError) as error:
@@ -98,6 +105,18 @@ def _read(body: bytes, models: Models) -> _Order:
     except (DataError, ParameterError, ModelNotFound) as error:
         raise located(error, request) from error
     return _Order(request, model, parts, horizon)
+
+
+async def _all(calls: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
+    """What several calls return, at the same time; when one fails, the others are given up."""
+    if len(calls) == 1:
+        return [await calls[0]]
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 async def _run(large: bool, function: Callable[..., Result], *arguments: Any) -> Result:

@@ -26,6 +26,8 @@ KINDS: dict[str, tuple[int, str]] = {
     **{code: (422, title) for code, title in DataError.CODES.items()},
     "internal-error": (500, "Internal error"),
     "not-ready": (503, "Not ready"),
+    "overloaded": (503, "Too much to do"),
+    "deadline-passed": (504, "Not in time"),
 }
 """Status and title by the last part of a problem's `type`."""
 

@@ -5,6 +5,8 @@ from starlette.responses import Response
 
 from forecast.errors import ModelNotFound
 from forecast.predictor import DEFAULT_LEVELS
+from service.caller import caller_of
+from service.engine import Engine
 from service.forecasting import answer, located
 from service.limits import LIMITS
 from service.models import Models, ServedModel
@@ -31,8 +33,10 @@ async def forecast(request: Request) -> Response:
     """
     models = _ready(request)
     _check_media_type(request)
+    engine: Engine = request.app.state.engine
+    caller = caller_of(request, engine.limits)
     body = await request.body()
-    return Response(await answer(body, models, request.app.state.engine), media_type="application/json")
+    return Response(await answer(body, models, engine, caller), media_type="application/json")
 
 
 @router.get("/v1/models", tags=["Models"], summary="The models that are loaded", responses=problems(503))

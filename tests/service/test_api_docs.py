@@ -1,4 +1,4 @@
-"""docs/api.md: every example is answered as shown, and every kind of problem is listed."""
+"""docs/service.md: every example is answered as shown, and every kind of problem is listed."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import pytest
 from service.problems import KINDS
 from tests.service.conftest import Service
 
-API = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+API = (Path(__file__).parents[2] / "docs" / "service.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```bash\n(curl .*?)^```\n\n```json\n(.*?)^```", API, re.MULTILINE | re.DOTALL)
 FILES_ONLY = {
     "no-such-file",

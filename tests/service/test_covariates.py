@@ -257,7 +257,7 @@ def test_the_documented_request_is_answered() -> None:
     quick = TrainingConfig(max_epochs=1, batches_per_epoch=2)
     models = Models()
     models.add(ServedModel("demand", Forecaster("gru", 3, training=quick, covariates=covariates).fit(frame)))
-    text = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "service.md").read_text(encoding="utf-8")
     [body] = re.findall(r"^```http\nPOST /v1/forecast\n.*?\n\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     response = ask(create_app(models), "POST", "/v1/forecast", json.loads(body))
     assert response.status_code == 200, response.text

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from forecast import Forecaster, SeriesTable
+from forecast.together import Question
 from service.app import create_app
 from service.middleware import RequestMiddleware
 from service.models import Models, ServedModel
@@ -67,12 +68,16 @@ class Broken(Forecaster):
 
     answer: float | None = None
 
-    def forecast(
-        self, table: SeriesTable, prediction_length: int, quantile_levels: Sequence[float]
-    ) -> npt.NDArray[np.float32]:
+    def check(self, table: SeriesTable, prediction_length: int, quantile_levels: Sequence[float]) -> None:
+        pass
+
+    def forecast_together(self, questions: Sequence[Question]) -> list[npt.NDArray[np.float32]]:
         if self.answer is None:
             raise RuntimeError("a secret of ours")
-        return np.full((len(table), prediction_length, 1 + len(quantile_levels)), self.answer, np.float32)
+        return [
+            np.full((len(table), horizon, 1 + len(levels)), self.answer, np.float32)
+            for table, horizon, levels in questions
+        ]
 
 
 @pytest.mark.parametrize("answer", [None, np.nan, np.inf])
