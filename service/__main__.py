@@ -12,6 +12,7 @@ import uvicorn
 from forecast.errors import ForecastError, ParameterError, Problem
 from service.app import create_app
 from service.models import Loader, Models
+from service.patience import PatientProtocol
 from service.settings import Settings
 
 BACKLOG = 2048  # connections that wait to be accepted
@@ -37,11 +38,12 @@ def main() -> int:
     models = Models()
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(models),
+            create_app(models, settings.access),
             log_config=None,
             access_log=False,
             server_header=False,
             ws="none",
+            http=PatientProtocol,
             timeout_graceful_shutdown=GRACE,
         )
     )

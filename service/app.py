@@ -5,12 +5,15 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
 import forecast
+from service.access import AccessSettings
+from service.access.guard import Guard, SecurityHeaders
 from service.engine import Engine
-from service.limits import LIMITS
+from service.limits import LIMITS, body_bytes
 from service.middleware import RequestMiddleware
 from service.models import Models
 from service.openapi import describe
@@ -23,12 +26,14 @@ DESCRIPTION = (
 )
 
 
-def create_app(models: Models) -> ASGIApp:
+def create_app(models: Models, access: AccessSettings | None = None) -> ASGIApp:
     """The service's ASGI application.
 
     Args:
         models: What it answers with. While there is none, it says that it is not ready.
+        access: Who may ask; everyone when left out.
     """
+    access = access or AccessSettings()
     engine = Engine()
 
     @asynccontextmanager
@@ -51,7 +56,16 @@ def create_app(models: Models) -> ASGIApp:
         app.add_exception_handler(kind, _refuse)
     app.openapi = describe(app)  # type: ignore[method-assign]
     # Around the whole application: the framework answers some requests before its own middleware.
-    return RequestMiddleware(app, LIMITS.body_bytes)
+    guarded: ASGIApp = Guard(app, access)
+    if access.origins:
+        guarded = CORSMiddleware(
+            guarded,
+            allow_origins=access.origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-ID", "X-Request-Timeout"],
+            expose_headers=["X-Request-ID", "X-Model", "Retry-After"],
+        )
+    return SecurityHeaders(RequestMiddleware(guarded, body_bytes))
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

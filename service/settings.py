@@ -1,11 +1,12 @@
 """The service's settings, from environment variables alone."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from forecast.errors import ParameterError, Problem
 from forecast.reference import ModelReference
+from service.access import AccessSettings
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,14 @@ class Settings:
         host: FORECAST_HOST, the address to listen on.
         port: FORECAST_PORT, the port to listen on.
         tracking_uri: MLFLOW_TRACKING_URI, where models are registered; not needed for a folder.
+        access: Who may ask, and how often.
     """
 
     model: ModelReference
     host: str = "127.0.0.1"
     port: int = 8000
     tracking_uri: str | None = None
+    access: AccessSettings = field(default_factory=AccessSettings)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
@@ -57,6 +60,12 @@ class Settings:
         port = environ.get("FORECAST_PORT") or str(cls.port)
         if not (port.isascii() and port.isdecimal() and len(port) <= 5 and 1 <= int(port) <= 65535):
             problems.append(Problem(f"FORECAST_PORT={port[:50]} is not a port", "use a number from 1 to 65535"))
+        host = environ.get("FORECAST_HOST") or cls.host
+        access = AccessSettings()
+        try:
+            access = AccessSettings.from_environment(environ, host)
+        except ParameterError as error:
+            problems += error.problems
         if problems or model is None:
             raise ParameterError(problems)
-        return cls(model, environ.get("FORECAST_HOST") or cls.host, int(port), tracking_uri)
+        return cls(model, host, int(port), tracking_uri, access)
