@@ -118,12 +118,13 @@ class Missing:
         )
 
 
-def lay_out(columns: Columns, frequency: Frequency | None = None) -> SeriesTable:
+def lay_out(columns: Columns, frequency: Frequency | None = None, most_steps: int | None = None) -> SeriesTable:
     """Check columns and lay them out on the grid.
 
     Args:
         columns: One entry a row, in any order.
         frequency: The grid; found from the times when left out.
+        most_steps: Steps that all series together may span, gaps included; always at most 100 for each value.
 
     Raises:
         DataError: As `read_series`.
@@ -167,7 +168,7 @@ def lay_out(columns: Columns, frequency: Frequency | None = None) -> SeriesTable
             raise _irregular(off, item_ids, times, first, None if wall_clock else tz)
         del on_grid
         lengths = positions[first + counts - 1] + 1
-    _check_sparse(item_ids, lengths, counts, frequency)
+    _check_sparse(item_ids, lengths, counts, frequency, most_steps)
     offsets = np.concatenate(([0], np.cumsum(lengths)[:-1])).astype(np.int64)
     places = None  # of the rows on the grid, where there are gaps
     if positions is None or lengths.sum() == len(target):
@@ -305,8 +306,11 @@ def _other_kind(frequency: Frequency) -> DataError:
     return DataError("bad-timestamp", Problem(detail, hint, field="timestamp"))
 
 
-def _check_sparse(item_ids: npt.NDArray[np.object_], lengths: Ints, counts: Ints, frequency: Frequency) -> None:
-    if lengths.sum() <= SPARSEST * counts.sum() + 1000:
+def _check_sparse(
+    item_ids: npt.NDArray[np.object_], lengths: Ints, counts: Ints, frequency: Frequency, most_steps: int | None
+) -> None:
+    most = SPARSEST * int(counts.sum()) + 1000
+    if lengths.sum() <= most and (most_steps is None or lengths.sum() <= most_steps):
         return
     worst = int(np.argmax(lengths - counts * SPARSEST))
     item_id = str(item_ids[worst])

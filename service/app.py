@@ -8,12 +8,16 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
 import forecast
+from service.access import AccessSettings
+from service.access.guard import Guard, SecurityHeaders
+from service.bulk.route import router as bulk_router
 from service.engine import Engine, EngineLimits
-from service.limits import LIMITS
+from service.limits import LIMITS, body_bytes
 from service.metrics import Metrics
 from service.middleware import RequestMiddleware
 from service.models import Models
@@ -28,15 +32,21 @@ DESCRIPTION = (
 PULSE = 0.5  # seconds between looks at the event loop and the memory
 
 
-def create_app(models: Models, limits: EngineLimits | None = None, metrics: Metrics | None = None) -> ASGIApp:
+def create_app(
+    models: Models,
+    limits: EngineLimits | None = None,
+    metrics: Metrics | None = None,
+    access: AccessSettings | None = None,
+) -> ASGIApp:
     """The service's ASGI application.
 
     Args:
         models: What it answers with. While there is none, it says that it is not ready.
         limits: How much may wait, and how long.
         metrics: Where it is counted what happens.
+        access: Who may ask; everyone when left out.
     """
-    metrics = metrics or Metrics()
+    metrics, access = metrics or Metrics(), access or AccessSettings()
     engine = Engine(limits, metrics)
 
     @asynccontextmanager
@@ -58,12 +68,22 @@ def create_app(models: Models, limits: EngineLimits | None = None, metrics: Metr
         lifespan=lifespan,
     )
     app.state.models, app.state.engine, app.state.metrics = models, engine, metrics
-    app.include_router(router)
+    for part in (router, bulk_router):
+        app.include_router(part)
     for kind in (ProblemError, HTTPException, Exception):
         app.add_exception_handler(kind, _refuse)
     app.openapi = describe(app)  # type: ignore[method-assign]
     # Around the whole application: the framework answers some requests before its own middleware.
-    return RequestMiddleware(app, LIMITS.body_bytes, metrics)
+    guarded: ASGIApp = Guard(app, access)
+    if access.origins:
+        guarded = CORSMiddleware(
+            guarded,
+            allow_origins=access.origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-ID", "X-Request-Timeout"],
+            expose_headers=["X-Request-ID", "X-Model-Name", "X-Model-Version", "Retry-After"],
+        )
+    return SecurityHeaders(RequestMiddleware(guarded, body_bytes, metrics))
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

@@ -4,6 +4,7 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -29,11 +30,11 @@ class RequestMiddleware:
 
     Args:
         app: What answers.
-        max_body_size: Bytes. Bodies that do not announce their length are counted by the framework.
+        max_body_size: Bytes, by path. Bodies that do not announce their length are counted by the framework.
         metrics: Where requests are counted.
     """
 
-    def __init__(self, app: ASGIApp, max_body_size: int, metrics: Metrics | None = None) -> None:
+    def __init__(self, app: ASGIApp, max_body_size: Callable[[str], int], metrics: Metrics | None = None) -> None:
         self._app, self._max_body_size, self._metrics = app, max_body_size, metrics or Metrics()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,8 +63,9 @@ class RequestMiddleware:
 
         length = headers.get("content-length", "")
         try:
-            if length.isdecimal() and int(length[:20]) > self._max_body_size:
-                refusal = ProblemError("body-too-large", detail=f"the body is larger than {self._max_body_size} bytes")
+            most = self._max_body_size(scope["path"])
+            if length.isdecimal() and int(length[:20]) > most:
+                refusal = ProblemError("body-too-large", detail=f"the body is larger than {most} bytes")
                 state["problem"] = refusal.kind
                 await refusal.response(request_id)(scope, receive, send_with_id)
             else:

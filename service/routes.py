@@ -1,22 +1,20 @@
 """The routes."""
 
-from urllib.parse import quote
-
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from prometheus_client import CONTENT_TYPE_LATEST as CONTENT_TYPE
 from starlette.responses import PlainTextResponse, Response
 
-from forecast.errors import ModelNotFound
 from forecast.predictor import DEFAULT_LEVELS
 from service.caller import caller_of
 from service.engine import Engine
-from service.forecasting import answer, located
+from service.forecasting import answer
 from service.limits import LIMITS
 from service.metrics import Metrics
 from service.models import Models, ServedModel
 from service.openapi import FORECAST_BODY, problems
 from service.problems import ProblemError
+from service.ready import made_by, named, ready
 from service.schema import (
     CovariateCard,
     ForecastResponse,
@@ -44,7 +42,7 @@ async def forecast(request: Request) -> Response:
     A missing value is `null`. The answer's times go on right after the last one sent, in the UTC offset that
     was sent (in UTC where a series' offsets differ); series without times get steps 1 to H.
     """
-    models = _ready(request)
+    models = ready(request)
     _check_media_type(request)
     engine: Engine = request.app.state.engine
     caller = caller_of(request, engine.limits)
@@ -56,15 +54,15 @@ async def forecast(request: Request) -> Response:
 @router.get("/v1/models", tags=["Models"], summary="The models that are loaded", responses=problems(503))
 async def list_models(request: Request) -> ModelList:
     """Every model that can be asked for, as `GET /v1/models/{name}` describes it."""
-    models = _ready(request)
+    models = ready(request)
     return ModelList(models=[_card(model, models) for model in models])
 
 
 @router.get("/v1/models/{name}", tags=["Models"], summary="One model", responses=problems(404, 503))
 async def show_model(request: Request, name: str) -> ModelCard:
     """What to send to a model, what it answers, and where it comes from."""
-    models = _ready(request)
-    return _card(_named(models, name), models)
+    models = ready(request)
+    return _card(named(models, name), models)
 
 
 @router.get("/livez", tags=["Health"], summary="Whether the process lives", responses=problems())
@@ -76,7 +74,7 @@ async def livez() -> Status:
 @router.get("/readyz", tags=["Health"], summary="Whether forecasts are answered", responses=problems(503))
 async def readyz(request: Request) -> Status:
     """200 once every model is loaded and has given its golden forecast, until the process is told to stop."""
-    models = _ready(request)
+    models = ready(request)
     if models.draining:
         raise ProblemError("not-ready", detail="the process is about to stop", headers={"Retry-After": "1"})
     return Status(status="ready")
@@ -95,19 +93,6 @@ async def metrics(request: Request) -> Response:
     return Response(await run_in_threadpool(figures.exposition), headers={"Content-Type": CONTENT_TYPE})
 
 
-def made_by(model: ServedModel) -> dict[str, str]:
-    """The headers that name the model and the version that made an answer."""
-    name = {"X-Model-Name": quote(model.name, safe=" ")}
-    return {**name, "X-Model-Version": model.version} if model.version else name
-
-
-def _ready(request: Request) -> Models:
-    models: Models = request.app.state.models
-    if not models.complete:
-        raise ProblemError("not-ready", detail="the model is still being loaded", headers={"Retry-After": "1"})
-    return models
-
-
 def _check_media_type(request: Request) -> None:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
@@ -116,13 +101,6 @@ def _check_media_type(request: Request) -> None:
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":
         raise ProblemError("unsupported-media-type", detail="the body is compressed; send it as it is")
-
-
-def _named(models: Models, name: str) -> ServedModel:
-    try:
-        return models.get(name)
-    except ModelNotFound as error:
-        raise located(error) from None
 
 
 def _card(model: ServedModel, models: Models) -> ModelCard:

@@ -17,6 +17,7 @@ from service.app import create_app
 from service.engine import EngineLimits
 from service.metrics import Metrics
 from service.models import Keeper, Models
+from service.patience import PatientProtocol
 from service.settings import Settings
 
 GRACE = 30  # seconds that requests under way have to end after SIGTERM
@@ -41,11 +42,12 @@ def serve(settings: Settings, listener: socket.socket, at_once: bool = True) -> 
     models, metrics = Models(), Metrics()
     limits = EngineLimits(settings.queue, timeout=settings.timeout, longest_timeout=settings.longest_timeout)
     config = uvicorn.Config(
-        create_app(models, limits, metrics),
+        create_app(models, limits, metrics, settings.access),
         log_config=None,
         access_log=False,
         server_header=False,
         ws="none",
+        http=PatientProtocol,
         timeout_graceful_shutdown=GRACE,
     )
     server = _Server(config, models, settings.drain_seconds)

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from forecast.errors import ParameterError, Problem
 from forecast.reference import ModelReference
+from service.access import AccessSettings
 
 MODEL_HINT = "name the model to serve: NAME@champion, NAME/3, models:/... or a folder"
 MOST_WORKERS = 64
@@ -31,6 +32,7 @@ class Settings:
         longest_timeout: FORECAST_LONGEST_TIMEOUT_SECONDS, what a request may ask for at the most.
         queue: FORECAST_QUEUE_SERIES, how many series may wait.
         drain_seconds: FORECAST_DRAIN_SECONDS, how long to answer on after SIGTERM with /readyz already at 503.
+        access: Who may ask, and how often.
     """
 
     models: tuple[ModelReference, ...] = ()
@@ -45,6 +47,7 @@ class Settings:
     longest_timeout: float = 300.0
     queue: int = 10_000
     drain_seconds: float = 0.0
+    access: AccessSettings = field(default_factory=AccessSettings)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
@@ -65,10 +68,11 @@ class Settings:
                 )
             )
         numbers = _Numbers(environ, problems)
+        host = environ.get("FORECAST_HOST") or cls.host
         settings = cls(
             models,
             all_with,
-            environ.get("FORECAST_HOST") or cls.host,
+            host,
             int(numbers.read("FORECAST_PORT", cls.port, 1, 65535, "a port", whole=True)),
             tracking_uri,
             Path(environ.get("FORECAST_CACHE") or _default_cache(environ)).expanduser(),
@@ -78,6 +82,7 @@ class Settings:
             numbers.read("FORECAST_LONGEST_TIMEOUT_SECONDS", cls.longest_timeout, 0.001, 3600),
             int(numbers.read("FORECAST_QUEUE_SERIES", cls.queue, 1, 10_000_000, whole=True)),
             numbers.read("FORECAST_DRAIN_SECONDS", cls.drain_seconds, 0, 3600),
+            _access(environ, host, problems),
         )
         if problems:
             raise ParameterError(problems)
@@ -111,6 +116,14 @@ def _models(environ: Mapping[str, str], problems: list[Problem]) -> tuple[tuple[
     if twice := {name for name in names if names.count(name) > 1}:
         problems.append(Problem(f"{variable} names {min(twice)!r} twice", "a name stands for one model: leave one out"))
     return tuple(models), None
+
+
+def _access(environ: Mapping[str, str], host: str, problems: list[Problem]) -> AccessSettings:
+    try:
+        return AccessSettings.from_environment(environ, host)
+    except ParameterError as error:
+        problems += error.problems
+        return AccessSettings()
 
 
 def _default_cache(environ: Mapping[str, str]) -> str:

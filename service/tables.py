@@ -21,6 +21,7 @@ from forecast.errors import DataError, Problem
 from forecast.series import lay_out
 from forecast.values import parse_times
 from service.covariates import add_future, past_columns
+from service.limits import LIMITS
 from service.schema import ForecastRequest, SeriesInput
 from service.schema_errors import TIME_HINT
 
@@ -52,11 +53,11 @@ def lay_out_request(request: ForecastRequest, model_frequency: Frequency, covari
         DataError: The series cannot be used.
         ParameterError: `freq` is not a frequency.
     """
-    frequency = _asked_frequency(request.parameters.freq, model_frequency)
+    frequency = asked_frequency(request.parameters.freq, model_frequency)
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     for place, series in enumerate(request.inputs):
         groups[_clock(series)].append(place)
-    parts = []
+    parts: list[Part] = []
     for (kind, offset), places in groups.items():
         chosen = [request.inputs[place] for place in places]
         if kind == "undated":
@@ -68,8 +69,10 @@ def lay_out_request(request: ForecastRequest, model_frequency: Frequency, covari
             for some, times, tz in _read_timestamps(chosen, offset):
                 picked = [chosen[number] for number in some]
                 lone = all(len(series.target) < 2 for series in picked)  # nothing to find the frequency from
-                table = lay_out(_columns(picked, covariates, times, tz), model_frequency if lone else frequency)
-                _check_frequency(table, model_frequency)
+                room = LIMITS.steps - sum(int(part.table.lengths.sum()) for part in parts)
+                grid = model_frequency if lone else frequency
+                table = lay_out(_columns(picked, covariates, times, tz), grid, max(room, 0))
+                check_grid(table, model_frequency)
                 parts.append(Part([places[number] for number in some], table))
     return [
         Part(part.places, add_future(part.table, [request.inputs[place] for place in part.places], covariates))
@@ -77,7 +80,13 @@ def lay_out_request(request: ForecastRequest, model_frequency: Frequency, covari
     ]
 
 
-def _asked_frequency(alias: str | None, model_frequency: Frequency) -> Frequency | None:
+def asked_frequency(alias: str | None, model_frequency: Frequency) -> Frequency | None:
+    """The frequency that a caller named; None where it named none.
+
+    Raises:
+        DataError: It is not the model's ("frequency-mismatch").
+        ParameterError: It is not a frequency.
+    """
     if alias is None:
         return None
     frequency = Frequency.parse(alias)
@@ -93,7 +102,12 @@ def _asked_frequency(alias: str | None, model_frequency: Frequency) -> Frequency
     return frequency
 
 
-def _check_frequency(table: SeriesTable, model_frequency: Frequency) -> None:
+def check_grid(table: SeriesTable, model_frequency: Frequency) -> None:
+    """Refuse series on another grid than the model's.
+
+    Raises:
+        DataError: They are ("frequency-mismatch").
+    """
     if table.frequency.alias == model_frequency.alias:
         return
     name = str(table.item_ids[0])

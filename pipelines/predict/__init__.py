@@ -1,7 +1,7 @@
 """Forecasting tables of any size with a saved model, a few thousand series at a time.
 
 From the call down: `bulk.py` runs it all, `pieces.py` cuts a table (`rows.py`) into pieces of whole series, `job.py`
-forecasts one of them, `sift.py` finds the series that cannot be, `journal.py` keeps what is finished.
+forecasts one of them on the `clock.py` that all share, `journal.py` keeps what is finished.
 """
 
 from pipelines.predict.bulk import Summary, predict

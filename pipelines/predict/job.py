@@ -15,10 +15,11 @@ import torch
 from forecast.calendar import Ints
 from forecast.forecaster import Forecaster
 from forecast.series import Missing
+from forecast.sifting import Faults, forecast_good, make_of_good
 from forecast.table import SeriesTable
+from pipelines.predict.clock import Clock
 from pipelines.predict.journal import Part
 from pipelines.predict.pieces import Piece, Source
-from pipelines.predict.sift import Clock, Faults, forecast_good, lay_out_good
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,11 @@ class Job:
         Raises:
             DataError: The table as a whole cannot be forecast: it is of another frequency.
         """
-        table, kept, faults = lay_out_good(piece, lambda some: self.clock.lay_out(some, self.model.covariates))
+        table, kept, faults = make_of_good(
+            len(piece),
+            lambda some: piece.item_ids.take(some).to_pylist(),
+            lambda some: self.clock.lay_out(piece.select(some), self.model.covariates),
+        )
         forecasts, missing = self.schema.empty_table(), Missing()
         if table is not None:
             values, table, among, unusable = forecast_good(

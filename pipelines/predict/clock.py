@@ -1,11 +1,9 @@
-"""Telling the series that can be forecast from those that cannot, without looking at each by itself."""
+"""What the series of a table have in common, and laying a piece of them out by it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from forecast.calendar import Frequency, Ints, infer_frequency, keeps_longer_step
 from forecast.columns import Columns
@@ -18,17 +16,6 @@ from forecast.table import SeriesTable
 from pipelines.predict.pieces import Piece
 
 LOT = 256  # series looked at together to find what they have in common
-
-
-class Fault(NamedTuple):
-    """Why a series is left out: the code of an error, and one of its problems."""
-
-    code: str
-    problem: Problem
-
-
-Faults = dict[int, Fault]
-"""By the number of the series in its piece."""
 
 
 @dataclass(frozen=True)
@@ -104,79 +91,3 @@ class Clock:
             hint = "resample the series, use a model of its frequency, or pass freq=... where these are gaps"
             problems.append(Problem(detail, hint, item_id, "timestamp"))
         raise DataError("frequency-mismatch", problems)
-
-
-def lay_out_good(piece: Piece, make: Callable[[Piece], SeriesTable]) -> tuple[SeriesTable | None, Ints, Faults]:
-    """The series of a piece that can be laid out.
-
-    An error names some series: these are taken out, and both halves of the others are tried again.
-
-    Args:
-        piece: N series.
-        make: Lays out a piece, or raises a `DataError`.
-
-    Returns:
-        The table, None where no series is left; which of the piece's they are; and what is wrong with the others.
-    """
-    faults: Faults = {}
-    kept = np.arange(len(piece))
-    while len(kept):
-        try:
-            return make(piece.select(kept)), kept, faults
-        except DataError as error:
-            found = _blame(error, piece, kept, make)
-            # Where only all of them together are wrong, none of them is to be trusted.
-            faults |= found or {int(series): Fault(error.code, error.problems[0]) for series in kept}
-            kept = np.setdiff1d(kept, list(faults))
-    return None, kept, faults
-
-
-def _blame(error: DataError, piece: Piece, series: Ints, make: Callable[[Piece], SeriesTable]) -> Faults:
-    """Which of these series cannot be laid out, given the error that all of them together gave."""
-    found = faults_of(error, piece.item_ids.take(series).to_pylist(), series)
-    if not found and len(series) == 1:
-        found = {int(series[0]): Fault(error.code, error.problems[0])}
-    rest = np.setdiff1d(series, list(found))
-    for half in np.array_split(rest, 2):
-        if len(half):
-            try:
-                make(piece.select(half))
-            except DataError as other:
-                found |= _blame(other, piece, half, make)
-    return found
-
-
-def forecast_good(
-    model: Forecaster, table: SeriesTable, prediction_length: int, quantile_levels: Sequence[float]
-) -> tuple[npt.NDArray[np.float32], SeriesTable, Ints, Faults]:
-    """Forecast the series that a model can.
-
-    Returns:
-        The forecasts, the table of these series, which of the given table's they are, and what others lack.
-
-    Raises:
-        DataError: The table as a whole cannot be forecast: it is of another frequency.
-    """
-    faults: Faults = {}
-    kept = np.arange(len(table))
-    while len(kept):
-        some = table.select(kept)
-        try:
-            return model.forecast(some, prediction_length, quantile_levels), some, kept, faults
-        except DataError as error:
-            found = faults_of(error, some.item_ids, kept)
-            if not found:
-                raise
-            faults |= found
-            kept = np.setdiff1d(kept, list(faults))
-    return np.empty((0, prediction_length, 1 + len(quantile_levels)), np.float32), table.select(kept), kept, faults
-
-
-def faults_of(error: DataError, item_ids: Sequence[object] | npt.NDArray[np.object_], series: Ints) -> Faults:
-    """What an error says of these series, named by their ids."""
-    places = {str(item_id): int(place) for item_id, place in zip(item_ids, series, strict=True)}
-    found: Faults = {}
-    for problem in error.problems:
-        if problem.item_id in places:
-            found.setdefault(places[problem.item_id], Fault(error.code, problem))
-    return found
