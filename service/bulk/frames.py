@@ -87,7 +87,8 @@ class Frames:
     def _decode(self, message: pa.Buffer) -> pa.RecordBatch | None:
         try:
             if self.schema is None:
-                self.schema = pa.ipc.read_schema(message)
+                # Without its metadata: pandas would take from there, and believe, what the columns are.
+                self.schema = pa.ipc.read_schema(message).remove_metadata()
                 return None
             batch = pa.ipc.read_record_batch(message, self.schema)
             batch.validate(full=True)
