@@ -88,7 +88,8 @@ class Frames:
         try:
             if self.schema is None:
                 # Without its metadata: pandas would take from there, and believe, what the columns are.
-                self.schema = pa.ipc.read_schema(message).remove_metadata()
+                schema = pa.ipc.read_schema(message).remove_metadata()
+                self.schema = pa.schema(list(zip(schema.names, schema.types, strict=True)))  # names are text
                 return None
             batch = pa.ipc.read_record_batch(message, self.schema)
             batch.validate(full=True)
