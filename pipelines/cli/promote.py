@@ -43,6 +43,8 @@ def promote(
         raise ParameterError(Problem(f"--version must be a number, found {found}", "say which: --version 4"))
     if reason and not force:
         raise ParameterError(Problem("--reason goes with --force", "leave it out, or add --force"))
+    if query is not None and data is None:
+        raise ParameterError(Problem("--query goes with --data", "name the database: --data ...", field="query"))
     from pipelines import promote as pipeline
 
     if force:

@@ -1,7 +1,8 @@
 """forecast tune, forecast spaces: a search for better settings, and what it searches."""
 
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -109,9 +110,22 @@ def tune(
         for key, (before, now) in found.changes.items():
             if now != before:
                 console.print(f"  {key}: {escape(now)} (was {escape(before)})", highlight=False)
-        console.print(
-            f"written to {escape(str(written))}; train it with: forecast train --recipe {escape(str(written))}"
-        )
+        console.print(f"written to {escape(str(written))}; train it with: {escape(_train(written, options))}")
     console.print(f"study {escape(name)} in {study_address()}; run {tuned.run_id}, look at it with: forecast ui")
     if tuned.stopped_by is not None:
         raise typer.Exit(128 + tuned.stopped_by)
+
+
+def _train(recipe: Path, options: dict[str, Any]) -> str:
+    """The command that trains a recipe on the data of its search: fit to be copied into a shell.
+
+    Args:
+        recipe: The file.
+        options: Settings by their paths, as the search was asked for them; None where an option was not given.
+    """
+    words = ["forecast", "train", "--recipe", str(recipe)]
+    for key in ("data.path", "data.query", "data.item_id", "data.timestamp", "data.target", "data.freq", "name"):
+        if options[key] is not None:
+            option = "data" if key == "data.path" else key.removeprefix("data.").replace("_", "-")
+            words += [f"--{option}", options[key]]
+    return shlex.join(words)
