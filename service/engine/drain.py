@@ -1,6 +1,7 @@
 """How long the work in hand will take, from how long passes took."""
 
 DECAY = 0.98  # of a pass's weight with each later one: about the last fifty count
+OVERHEAD = 30  # windows that take as long as a pass as such, as long as passes tell nothing of it
 
 
 class PassTimes:
@@ -23,8 +24,8 @@ class PassTimes:
         )
         x, y, xx, xy = x / weight, y / weight, xx / weight, xy / weight
         spread = xx - x**2
-        # Passes of one size say nothing of the slope alone: then all time is put down to windows.
-        slope = (xy - x * y) / spread if spread > 1e-3 * x**2 else y / x
+        # Passes of one size say nothing of the slope: then a pass as such is taken to cost as much as some windows.
+        slope = (xy - x * y) / spread if spread > 1e-3 * x**2 else y / (x + OVERHEAD)
         self.slope = min(max(slope, 0.0), y / x)  # no part takes less than no time
         self.intercept = y - self.slope * x
 

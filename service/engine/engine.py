@@ -158,14 +158,13 @@ class Engine:
                 self.metrics.queue_seconds.observe(now - job.arrived)
         self._running = windows
         work = loop.run_in_executor(self._thread, _compute, forecaster, questions)
-        work.add_done_callback(partial(self._finish, forecaster, slices, windows, now))
+        work.add_done_callback(partial(self._finish, forecaster, slices, windows))
 
     def _finish(
         self,
         forecaster: Forecaster,
         slices: Sequence[Slice],
         windows: int,
-        began: float,
         work: "asyncio.Future[tuple[list[Answer | Exception], float]]",
     ) -> None:
         """Hand out what a pass has computed, and go on."""
@@ -177,13 +176,12 @@ class Engine:
                     job.settle(outcome)
                 else:
                     job.add(outcome)
+            # The pass alone: a loop that was busy with new requests says nothing of how long the next one takes.
+            self._fits.setdefault(forecaster, PassTimes()).add(windows, seconds)
+            self.metrics.passed(len(slices), sum(len(question.table) for _, question in slices), seconds)
         except Exception as error:  # whatever happens, callers are answered and the next pass begins
             for job, _ in slices:
                 job.settle(error)
-            seconds = 0.0
-        # From one beginning to the next: what requests have to wait for is more than the pass itself.
-        self._fits.setdefault(forecaster, PassTimes()).add(windows, time.monotonic() - began)
-        self.metrics.passed(len(slices), sum(len(question.table) for _, question in slices), seconds)
         self._next()
 
     def _seconds(self, windows: Mapping[Forecaster, int]) -> float:
