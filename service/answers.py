@@ -37,25 +37,66 @@ def write_answer(
         DataError: A forecast goes past the year 9999.
         FloatingPointError: A forecast is not finite; the model is broken.
     """
-    predictions: dict[int, dict[str, Any]] = {}
+    version = {"name": model.name, "version": model.version, "run_id": model.run_id}
+    answers = predictions(model, parts, forecasts, quantile_levels)
+    return to_json({"model": version, "predictions": [answers[place] for place in sorted(answers)]})
+
+
+def predictions(
+    model: ServedModel,
+    parts: Sequence[Part],
+    forecasts: Sequence[npt.NDArray[np.float32]],
+    quantile_levels: Sequence[float],
+) -> dict[int, dict[str, Any]]:
+    """By the place of each series, a `schema.Prediction`.
+
+    Raises:
+        DataError: A forecast goes past the year 9999.
+        FloatingPointError: A forecast is not finite; the model is broken.
+    """
+    answers: dict[int, dict[str, Any]] = {}
     names = [str(level) for level in quantile_levels]
     for part, forecast in zip(parts, forecasts, strict=True):
-        if not np.isfinite(forecast).all():
-            raise FloatingPointError(f"model {model} gave a forecast that is not finite")
+        check_finite(model, forecast)
         numbers = _short(forecast.transpose(0, 2, 1)).tolist()  # (N, 1 + R, H)
         caution = model.forecaster.caution(forecast.shape[1])
         times = _times(part.table, forecast.shape[1])
         for series, place in enumerate(part.places):
             mean, *quantiles = numbers[series]
-            predictions[place] = {
+            answers[place] = {
                 "item_id": part.table.item_ids[series],
                 **times[series],
                 "mean": mean,
                 "quantiles": dict(zip(names, quantiles, strict=True)),
                 "warnings": [*part.table.warnings(series), *([caution] if caution else [])],
             }
-    version = {"name": model.name, "version": model.version, "run_id": model.run_id}
-    return to_json({"model": version, "predictions": [predictions[place] for place in sorted(predictions)]})
+    return answers
+
+
+def check_finite(model: ServedModel, forecast: npt.NDArray[np.float32]) -> None:
+    """Never answer with what is no number.
+
+    Raises:
+        FloatingPointError: A forecast is not finite; the model is broken.
+    """
+    if not np.isfinite(forecast).all():
+        raise FloatingPointError(f"model {model} gave a forecast that is not finite")
+
+
+def check_end(table: SeriesTable, horizon: int) -> None:
+    """Refuse series whose forecasts would be dated past the year 9999.
+
+    Raises:
+        DataError: Names one ("bad-timestamp").
+    """
+    if table.frequency.kind == "step":
+        return
+    ends = table.times(table.lengths[:, None] + horizon - 1)[:, 0]
+    late = np.flatnonzero(ends > LAST)
+    if len(late):
+        item_id = str(table.item_ids[late[0]])
+        problem = Problem(f"{item_id!r} goes past the year 9999", "check its times", item_id, "timestamp")
+        raise DataError("bad-timestamp", problem)
 
 
 def _short(numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -64,16 +105,17 @@ def _short(numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     return text.cast(pa.float64()).to_numpy().reshape(numbers.shape)  # type: ignore[no-any-return]
 
 
+def texts_of(table: SeriesTable, horizon: int) -> list[list[str]]:
+    """The future of each series as JSON has it; steps are told as text too."""
+    return [[str(time) for time in next(iter(times.values()))] for times in _times(table, horizon)]
+
+
 def _times(table: SeriesTable, horizon: int) -> list[dict[str, list[str] | list[int]]]:
     """The future of each series: its `timestamps`, or its `steps`."""
     if table.frequency.kind == "step":
         return [{"steps": list(range(1, horizon + 1))}] * len(table)
+    check_end(table, horizon)
     times = table.times(table.lengths[:, None] + np.arange(horizon))
-    late = np.flatnonzero(times[:, -1] > LAST)
-    if len(late):
-        item_id = str(table.item_ids[late[0]])
-        problem = Problem(f"{item_id!r} goes past the year 9999", "check its times", item_id, "timestamp")
-        raise DataError("bad-timestamp", problem)
     index = table.timestamps(times)
     offset = table.tz.utcoffset(None) if table.tz else None
     suffix = "" if offset is None else "Z" if table.tz == UTC else _offset(offset)

@@ -14,6 +14,7 @@ TEXT_SHOWN = 300  # characters
 
 KINDS: dict[str, tuple[int, str]] = {
     "invalid-json": (400, "Body is not JSON"),
+    "invalid-arrow": (400, "Body is not an Arrow stream of series"),
     "bad-request": (400, "Bad request"),
     "unauthorized": (401, "API key missing or wrong"),
     "model-not-found": (404, "Model not found"),
@@ -82,6 +83,10 @@ class ProblemError(Exception):
 
     def response(self, request_id: str) -> Response:
         """The problem document as an HTTP response."""
+        return Response(self.document(request_id), self.status, dict(self.headers or {}), MEDIA_TYPE)
+
+    def document(self, request_id: str) -> str:
+        """The problem document, as JSON."""
         document = ProblemDocument(
             type=f"/problems/{self.kind}",
             title=self.title,
@@ -93,8 +98,7 @@ class ProblemError(Exception):
                 for error in self.errors[:ERRORS_SHOWN]
             ],
         )
-        body = document.model_dump_json(exclude_none=True, exclude_defaults=False)
-        return Response(body, self.status, dict(self.headers or {}), MEDIA_TYPE)
+        return document.model_dump_json(exclude_none=True, exclude_defaults=False)
 
 
 def of_status(status: int, detail: str, headers: Mapping[str, str] | None = None) -> ProblemError:

@@ -27,16 +27,28 @@ def read_request(body: bytes) -> ForecastRequest:
     for place, series in enumerate(request.inputs):
         if series.item_id is None:
             series.item_id = str(place)
-    if unknown := list(islice(_unknown_fields(request), ERRORS_SHOWN)):
-        raise ProblemError("invalid-request", unknown)
-    _check_item_ids(request)
-    _check_times(request)
+    check_series(request)
     points = sum(len(series.target) for series in request.inputs)
     if points > LIMITS.points:
         raise ProblemError(
             "too-much", [_item("/inputs", f"{points} values in all, {LIMITS.points} are taken", "send fewer series")]
         )
     return request
+
+
+def check_series(request: ForecastRequest) -> None:
+    """Check what the schema cannot: fields that there are not, names, times that do not go with the values.
+
+    Args:
+        request: One in which every series has an item id.
+
+    Raises:
+        ProblemError: Something is wrong with a series.
+    """
+    if unknown := list(islice(_unknown_fields(request), ERRORS_SHOWN)):
+        raise ProblemError("invalid-request", unknown)
+    _check_item_ids(request)
+    _check_times(request)
 
 
 def _unknown_fields(request: ForecastRequest) -> Iterator[ProblemItem]:
