@@ -1,7 +1,10 @@
 """The application: routes, error handlers and the request's middleware, put together."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
@@ -9,8 +12,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 import forecast
-from service.engine import Engine
+from service.engine import Engine, EngineLimits
 from service.limits import LIMITS
+from service.metrics import Metrics
 from service.middleware import RequestMiddleware
 from service.models import Models
 from service.openapi import describe
@@ -21,19 +25,27 @@ DESCRIPTION = (
     "Forecasts of time series, with uncertainty. POST the history of one or many series to `/v1/forecast`; "
     "`/v1/models/{name}` says what a model takes. Errors are problem documents (RFC 9457)."
 )
+PULSE = 0.5  # seconds between looks at the event loop and the memory
 
 
-def create_app(models: Models) -> ASGIApp:
+def create_app(models: Models, limits: EngineLimits | None = None, metrics: Metrics | None = None) -> ASGIApp:
     """The service's ASGI application.
 
     Args:
         models: What it answers with. While there is none, it says that it is not ready.
+        limits: How much may wait, and how long.
+        metrics: Where it is counted what happens.
     """
-    engine = Engine()
+    metrics = metrics or Metrics()
+    engine = Engine(limits, metrics)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        pulse = asyncio.create_task(_feel_pulse(metrics))
         yield
+        pulse.cancel()
+        with suppress(asyncio.CancelledError):
+            await pulse
         engine.close()
 
     app = FastAPI(
@@ -45,13 +57,13 @@ def create_app(models: Models) -> ASGIApp:
         max_body_size=LIMITS.body_bytes,
         lifespan=lifespan,
     )
-    app.state.models, app.state.engine = models, engine
+    app.state.models, app.state.engine, app.state.metrics = models, engine, metrics
     app.include_router(router)
     for kind in (ProblemError, HTTPException, Exception):
         app.add_exception_handler(kind, _refuse)
     app.openapi = describe(app)  # type: ignore[method-assign]
     # Around the whole application: the framework answers some requests before its own middleware.
-    return RequestMiddleware(app, LIMITS.body_bytes)
+    return RequestMiddleware(app, LIMITS.body_bytes, metrics)
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
@@ -59,4 +71,22 @@ async def _refuse(request: Request, error: Exception) -> Response:
         error = of_status(error.status_code, str(error.detail), error.headers)
     elif not isinstance(error, ProblemError):
         error = ProblemError("internal-error", detail="this is our failure; report it with the request's id")
+    request.state.problem = error.kind
     return error.response(request.state.request_id)
+
+
+async def _feel_pulse(metrics: Metrics) -> None:
+    """Measure how late the event loop is, and how large the process."""
+    page = _page_size()
+    while True:
+        began = time.perf_counter()
+        await asyncio.sleep(PULSE)
+        metrics.loop_lag.set(max(time.perf_counter() - began - PULSE, 0.0))
+        with suppress(OSError):
+            metrics.memory.set(int(Path("/proc/self/statm").read_text().split()[1]) * page)
+
+
+def _page_size() -> int:
+    import resource
+
+    return resource.getpagesize()

@@ -39,6 +39,10 @@ class Metrics:
         self.compute_seconds = histogram("compute_seconds", "Time of a forward pass.", SECONDS)
         self.queue_seconds = histogram("queue_seconds", "Time a request waits for its forward pass.", SECONDS)
         self.queue_series = gauge("queue_series", "Series that wait.")
+        self.loop_lag = gauge("event_loop_lag_seconds", "How late the event loop wakes up.", mode="livemax")
+        self.memory = gauge("resident_memory_bytes", "Memory of the workers together.")
+        self.model_info = gauge("model_info", "1 for what answers.", "model", "version", "run_id", mode="livemax")
+        self.reloads = counter("reloads", "Looks for newer versions that were more than a look, by result.", "result")
 
     def passed(self, requests: int, series: int, seconds: float) -> None:
         """Count a forward pass."""
