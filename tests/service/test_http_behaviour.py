@@ -54,7 +54,7 @@ def test_not_ready_before_the_model_is(method: str, path: str) -> None:
 
 def test_models(client: httpx.Client) -> None:
     card = client.get("/v1/models/pedestrian").json()
-    assert ModelCard(**card).model_dump() == card
+    assert ModelCard(**card).model_dump(mode="json") == card
     assert client.get("/v1/models").json() == {"models": [card]}
     assert (card["network"], card["frequency"]) == ("lstm", "h")
     assert (card["context_length"], card["prediction_length"], card["minimum_history"]) == (168, 24, 24)
