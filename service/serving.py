@@ -26,8 +26,13 @@ DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG, prctl(2)
 _log = logging.getLogger("service")
 
 
-def serve(settings: Settings, listener: socket.socket) -> int:
+def serve(settings: Settings, listener: socket.socket, at_once: bool = True) -> int:
     """Answer until a signal comes.
+
+    Args:
+        settings: Which models, and how.
+        listener: Where callers come from.
+        at_once: Whether to answer before the models are there, that it is not ready; otherwise others do.
 
     Returns:
         The exit status: 0 after SIGTERM or SIGINT, 2 when a model cannot be had, 1 when something of ours broke.
@@ -46,6 +51,8 @@ def serve(settings: Settings, listener: socket.socket) -> int:
     server = _Server(config, models, settings.drain_seconds)
     keeper = Keeper(settings, models, metrics, on_failure=server.end)
     keeper.start()
+    if not at_once:
+        keeper.settled.wait()
     server.run([listener])
     keeper.stop()
     keeper.join(PATIENCE)

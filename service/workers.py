@@ -83,10 +83,10 @@ class _Watch:
             _log.warning("worker %d ended with %d after %.1f s and is replaced", pid, code, age)
             if age < PAUSE and code >= 0:
                 time.sleep(PAUSE)
-            self._fork()
+            self._fork(at_once=False)  # those that are left answer until it can
         return status
 
-    def _fork(self) -> None:
+    def _fork(self, at_once: bool = True) -> None:
         pid = os.fork()
         if pid:
             self.born[pid] = time.monotonic()
@@ -100,7 +100,7 @@ class _Watch:
             from service.serving import end_with_parent, serve
 
             end_with_parent()
-            status = serve(self.settings, self.listener)
+            status = serve(self.settings, self.listener, at_once)
         except BaseException:
             _log.exception("the worker broke")
         finally:

@@ -39,6 +39,9 @@ class Keeper(Thread):
         models: Where they go.
         metrics: What is told of them.
         on_failure: Called when a model cannot be had at the start; `failure` then says why.
+
+    Attributes:
+        settled: Set once all models are there, or it is known that they cannot be had.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Keeper(Thread):
         super().__init__(name="keeper", daemon=True)  # a registry that hangs does not keep the process
         self.failure: Exception | None = None
         self._settings, self._models, self._metrics, self._on_failure = settings, models, metrics, on_failure
+        self.settled = Event()
         self._stopped = Event()
         self._registry = open_registry(settings.tracking_uri) if settings.tracking_uri else None
         self._cache = Cache(settings.cache, settings.tracking_uri or "")
@@ -66,6 +70,8 @@ class Keeper(Thread):
             self.failure = error
             self._on_failure()
             return
+        finally:
+            self.settled.set()
         while not self._stopped.wait(self._settings.poll_seconds):
             self.look()
 

@@ -17,7 +17,7 @@ from service.registry.found import NOT_THERE, Found, Origin, not_found, unavaila
 
 API = "/api/2.0/mlflow"
 FILES = "/api/2.0/mlflow-artifacts/artifacts"
-TIMEOUT = httpx.Timeout(10.0, connect=3.0)
+TIMEOUT = httpx.Timeout(5.0, connect=3.0)
 PAGE = 100
 MOST_FILES = 1000
 
