@@ -118,6 +118,9 @@ def _times(table: SeriesTable, horizon: int) -> list[dict[str, list[str] | list[
     times = table.times(table.lengths[:, None] + np.arange(horizon))
     index = table.timestamps(times)
     offset = table.tz.utcoffset(None) if table.tz else None
+    if table.tz is not None and offset is None:  # a region, whose offset changes
+        texts = np.array([time.isoformat() for time in index], object).reshape(times.shape)
+        return [{"timestamps": row} for row in texts.tolist()]
     suffix = "" if offset is None else "Z" if table.tz == UTC else _offset(offset)
     local = pd.DatetimeIndex(index).tz_localize(None).to_numpy().astype("M8[us]").reshape(times.shape)
     days = table.frequency.kind != "fixed" or table.frequency.size % DAY == 0

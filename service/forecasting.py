@@ -27,11 +27,11 @@ LARGE_ANSWER = 10_000  # numbers, likewise
 Result = TypeVar("Result")
 
 
-async def answer(body: bytes, models: Models, engine: Engine, caller: Caller) -> bytes:
+async def answer(body: bytes, models: Models, engine: Engine, caller: Caller) -> tuple[ServedModel, bytes]:
     """Forecast what a body asks for.
 
     Returns:
-        A `schema.ForecastResponse` as JSON.
+        The model that answers, and a `schema.ForecastResponse` as JSON.
 
     Raises:
         ProblemError: The request cannot be answered; says why, where, and what to do.
@@ -48,9 +48,10 @@ async def answer(body: bytes, models: Models, engine: Engine, caller: Caller) ->
             ]
         )
         numbers = sum(forecast.size for forecast in forecasts)
-        return await _run(numbers > LARGE_ANSWER, write_answer, order.model, order.parts, forecasts, levels)
+        written = await _run(numbers > LARGE_ANSWER, write_answer, order.model, order.parts, forecasts, levels)
     except (DataError, ParameterError) as error:
         raise located(error, order.request) from error
+    return order.model, written
 
 
 def located(error: ForecastError, request: ForecastRequest | None = None) -> ProblemError:

@@ -1,33 +1,41 @@
-"""What every request gets: an id and a log line, with the trace when our own code fails."""
+"""What every request gets: an id, its place in a trace, a log line and its place in the metrics."""
 
 import logging
 import re
 import time
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.metrics import Metrics
 from service.problems import ProblemError
+from service.tracing import REQUEST, RESPONSE, Trace
 
 HEADER = "X-Request-ID"
-GONE = 499  # only in the log: the caller left before the answer
+GONE = 499  # only in log and metrics: the caller left before the answer
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _SANE = re.compile(r"[A-Za-z0-9._\-]{1,128}")
 _log = logging.getLogger("service")
 
 
 class RequestMiddleware:
-    """Gives each request its id, answers 413 to a body that announces its excess, and logs one line.
+    """Gives each request its id, answers 413 to a body that announces its excess, logs and counts.
+
+    Routes and handlers find the id in `request.state.request_id`, and may add fields to the log line through the
+    dict `request.state.log`, and the kind of problem as `request.state.problem`.
 
     Args:
         app: What answers.
         max_body_size: Bytes, by path. Bodies that do not announce their length are counted by the framework.
+        metrics: Where requests are counted.
     """
 
-    def __init__(self, app: ASGIApp, max_body_size: Callable[[str], int]) -> None:
-        self._app, self._max_body_size = app, max_body_size
+    def __init__(self, app: ASGIApp, max_body_size: Callable[[str], int], metrics: Metrics | None = None) -> None:
+        self._app, self._max_body_size, self._metrics = app, max_body_size, metrics or Metrics()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -37,14 +45,20 @@ class RequestMiddleware:
         headers = Headers(scope=scope)
         given = headers.get(HEADER, "")
         request_id = given if _SANE.fullmatch(given) else uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
+        trace = Trace.of(headers.get(REQUEST, ""))
+        fields: dict[str, Any] = {}
+        state = scope.setdefault("state", {})
+        state["request_id"], state["log"], state["problem"] = request_id, fields, None
         status = 0
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[HEADER] = request_id
+                answered = MutableHeaders(scope=message)
+                answered[HEADER] = request_id
+                if trace:
+                    answered[RESPONSE] = str(trace)
             await send(message)
 
         length = headers.get("content-length", "")
@@ -52,13 +66,37 @@ class RequestMiddleware:
             most = self._max_body_size(scope["path"])
             if length.isdecimal() and int(length[:20]) > most:
                 refusal = ProblemError("body-too-large", detail=f"the body is larger than {most} bytes")
+                state["problem"] = refusal.kind
                 await refusal.response(request_id)(scope, receive, send_with_id)
             else:
                 await self._app(scope, receive, send_with_id)
         except ClientDisconnect:
-            status = GONE
+            status, state["problem"] = GONE, "client-gone"
         except Exception:
-            _log.exception("%s failed", request_id)
-        milliseconds = (time.perf_counter() - began) * 1000
+            _log.exception("request failed", extra={"request_id": request_id})
+        seconds = time.perf_counter() - began
+        self._count(scope, status, seconds)
         path = scope.get("raw_path", b"").decode("latin-1")[:200]
-        _log.info("%s %s %s %d %.1f ms", request_id, scope["method"], path, status, milliseconds)
+        _log.info(
+            "request",
+            extra={
+                "request_id": request_id,
+                "method": scope["method"],
+                "path": path,
+                "status": status,
+                "milliseconds": round(seconds * 1000, 3),
+                "problem": state["problem"],
+                "trace_id": trace and trace.trace_id,
+                "span_id": trace and trace.span_id,
+                "parent_id": trace and trace.parent_id,
+                **fields,
+            },
+        )
+
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "none")  # the pattern: paths are endless
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        self._metrics.requests.labels(route, method, status).inc()
+        self._metrics.request_seconds.labels(route).observe(seconds)
+        if problem := scope["state"]["problem"]:
+            self._metrics.failures.labels(problem).inc()

@@ -43,6 +43,30 @@ FORECAST_BODY = {
 }
 
 
+_LINES = "application/x-ndjson"
+_ARROW = "application/vnd.apache.arrow.stream"
+_LINE = (
+    '{"item_id": "shop_1", "start": "2024-01-01T00:00:00", "target": '
+    + str(_SEASON)
+    + '}\n{"item_id": "shop_2", "target": '
+    + str(_SEASON)
+    + "}\n"
+)
+BULK_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            _LINES: {"schema": {"type": "string"}, "examples": {"two": {"summary": "Two series", "value": _LINE}}},
+            _ARROW: {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+BULK_ANSWER = {
+    "description": "The forecasts, in the order of the series",
+    "content": {_LINES: {"schema": {"type": "string"}}, _ARROW: {"schema": {"type": "string", "format": "binary"}}},
+}
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route: these problems, and any other in the same form."""
     content = {MEDIA_TYPE: {"schema": {"$ref": REF.format(model="ProblemDocument")}}}

@@ -1,18 +1,29 @@
 """The routes."""
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from fastapi.concurrency import run_in_threadpool
+from prometheus_client import CONTENT_TYPE_LATEST as CONTENT_TYPE
+from starlette.responses import PlainTextResponse, Response
 
-from forecast.errors import ModelNotFound
 from forecast.predictor import DEFAULT_LEVELS
 from service.caller import caller_of
 from service.engine import Engine
-from service.forecasting import answer, located
+from service.forecasting import answer
 from service.limits import LIMITS
+from service.metrics import Metrics
 from service.models import Models, ServedModel
 from service.openapi import FORECAST_BODY, problems
 from service.problems import ProblemError
-from service.schema import CovariateCard, ForecastResponse, ModelCard, ModelList, QuantileRange, Status
+from service.ready import made_by, named, ready
+from service.schema import (
+    CovariateCard,
+    ForecastResponse,
+    ModelCard,
+    ModelList,
+    QuantileRange,
+    RefusedVersion,
+    Status,
+)
 
 router = APIRouter()
 
@@ -22,7 +33,7 @@ router = APIRouter()
     tags=["Forecast"],
     summary="Forecast series",
     response_model=ForecastResponse,
-    responses=problems(400, 404, 413, 415, 422, 500, 503),
+    responses=problems(400, 404, 413, 415, 422, 500, 503, 504),
     openapi_extra=FORECAST_BODY,
 )
 async def forecast(request: Request) -> Response:
@@ -31,24 +42,27 @@ async def forecast(request: Request) -> Response:
     A missing value is `null`. The answer's times go on right after the last one sent, in the UTC offset that
     was sent (in UTC where a series' offsets differ); series without times get steps 1 to H.
     """
-    models = _ready(request)
+    models = ready(request)
     _check_media_type(request)
     engine: Engine = request.app.state.engine
     caller = caller_of(request, engine.limits)
-    body = await request.body()
-    return Response(await answer(body, models, engine, caller), media_type="application/json")
+    model, content = await answer(await request.body(), models, engine, caller)
+    request.state.log["model"] = str(model)
+    return Response(content, media_type="application/json", headers=made_by(model))
 
 
 @router.get("/v1/models", tags=["Models"], summary="The models that are loaded", responses=problems(503))
 async def list_models(request: Request) -> ModelList:
     """Every model that can be asked for, as `GET /v1/models/{name}` describes it."""
-    return ModelList(models=[_card(model) for model in _ready(request)])
+    models = ready(request)
+    return ModelList(models=[_card(model, models) for model in models])
 
 
 @router.get("/v1/models/{name}", tags=["Models"], summary="One model", responses=problems(404, 503))
 async def show_model(request: Request, name: str) -> ModelCard:
     """What to send to a model, what it answers, and where it comes from."""
-    return _card(_named(_ready(request), name))
+    models = ready(request)
+    return _card(named(models, name), models)
 
 
 @router.get("/livez", tags=["Health"], summary="Whether the process lives", responses=problems())
@@ -59,16 +73,24 @@ async def livez() -> Status:
 
 @router.get("/readyz", tags=["Health"], summary="Whether forecasts are answered", responses=problems(503))
 async def readyz(request: Request) -> Status:
-    """200 once the model is loaded and has given its golden forecast."""
-    _ready(request)
+    """200 once every model is loaded and has given its golden forecast, until the process is told to stop."""
+    models = ready(request)
+    if models.draining:
+        raise ProblemError("not-ready", detail="the process is about to stop", headers={"Retry-After": "1"})
     return Status(status="ready")
 
 
-def _ready(request: Request) -> Models:
-    models: Models = request.app.state.models
-    if not len(models):
-        raise ProblemError("not-ready", detail="the model is still being loaded", headers={"Retry-After": "1"})
-    return models
+@router.get(
+    "/metrics",
+    tags=["Health"],
+    summary="Figures for Prometheus",
+    response_class=PlainTextResponse,
+    responses=problems(),
+)
+async def metrics(request: Request) -> Response:
+    """Requests, failures, passes, the queue and the models, in Prometheus' text format; of all workers together."""
+    figures: Metrics = request.app.state.metrics
+    return Response(await run_in_threadpool(figures.exposition), headers={"Content-Type": CONTENT_TYPE})
 
 
 def _check_media_type(request: Request) -> None:
@@ -81,15 +103,9 @@ def _check_media_type(request: Request) -> None:
         raise ProblemError("unsupported-media-type", detail="the body is compressed; send it as it is")
 
 
-def _named(models: Models, name: str) -> ServedModel:
-    try:
-        return models.get(name)
-    except ModelNotFound as error:
-        raise located(error) from None
-
-
-def _card(model: ServedModel) -> ModelCard:
+def _card(model: ServedModel, models: Models) -> ModelCard:
     config = model.forecaster.config
+    refused = models.refused.get(model.name)
     return ModelCard(
         name=model.name,
         version=model.version,
@@ -111,4 +127,9 @@ def _card(model: ServedModel) -> ModelCard:
             categories={name: list(labels) for name, labels in config.covariates.categories.items()},
         ),
         limits=LIMITS,
+        origin=model.origin,
+        source=model.source,
+        loaded_at=model.loaded_at,
+        registry_away_since=models.registry_away if model.version else None,
+        refused=RefusedVersion(version=refused.version, reason=refused.reason, at=refused.at) if refused else None,
     )

@@ -1,6 +1,7 @@
 """What goes in and out of the routes, as the OpenAPI description shows it."""
 
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
@@ -8,6 +9,7 @@ from pydantic_core.core_schema import custom_error_schema
 
 from forecast.predictor import DEFAULT_LEVELS
 from service.limits import LIMITS, Limits
+from service.registry import Origin
 
 Time = Annotated[str, Field(pattern=r"^[0-9]{4}", max_length=64)]
 """ISO 8601. The pattern keeps out the words that pandas understands ("now")."""
@@ -75,7 +77,7 @@ class Parameters(Strict):
     """What to forecast. Everything may be left out."""
 
     model: Annotated[str, Field(max_length=200)] | None = Field(
-        None, description="The model's name; the one that is loaded when left out."
+        None, description="The model's name; may be left out where only one is loaded."
     )
     prediction_length: int | None = Field(
         None,
@@ -150,6 +152,14 @@ class CovariateCard(BaseModel):
     )
 
 
+class RefusedVersion(BaseModel):
+    """A newer version that is not served."""
+
+    version: str
+    reason: str
+    at: datetime
+
+
 class ModelCard(ModelVersion):
     """A model: what to send to it, and what it answers."""
 
@@ -163,6 +173,13 @@ class ModelCard(ModelVersion):
     quantile_levels: QuantileRange
     covariates: CovariateCard
     limits: Limits
+    origin: Origin
+    source: Literal["folder", "registry", "cache"] = Field(
+        description="Where it was loaded from; the cache of verified models is used while the registry is away."
+    )
+    loaded_at: datetime = Field(description="Since when it answers.")
+    registry_away_since: datetime | None = Field(description="Since when the registry has not answered.")
+    refused: RefusedVersion | None = Field(description="A newer version that is not served, and why.")
 
 
 class ModelList(BaseModel):

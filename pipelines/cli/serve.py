@@ -7,24 +7,32 @@ from typing import Annotated
 import typer
 
 from pipelines.cli.app import app, console
-from pipelines.cli.options import Model
 
 
 @app.command()
 def serve(
-    model: Model,
+    model: Annotated[
+        list[str],
+        typer.Option(help="NAME@champion, NAME/3, models:/... or a folder; as often as needed. @champion: all such."),
+    ],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8000,
+    workers: Annotated[int, typer.Option(help="Processes that answer, one for each core.", min=1, max=64)] = 1,
 ) -> None:
-    """Answer POST /v1/forecast with a registered model."""
+    """Answer POST /v1/forecast with registered models."""
     from forecast.reference import ModelReference
     from pipelines.tracking import tracking_uri
 
-    ModelReference.parse(model)
-    address = {"FORECAST_HOST": host, "FORECAST_PORT": str(port)}
-    _become(
-        [sys.executable, "-m", "service"], {"FORECAST_MODEL": model, "MLFLOW_TRACKING_URI": tracking_uri(), **address}
-    )
+    for one in model:
+        ModelReference.parse(f"any{one}" if one.startswith("@") else one)
+    settings = {
+        "FORECAST_MODEL": "",
+        "FORECAST_MODELS": ",".join(model),
+        "FORECAST_HOST": host,
+        "FORECAST_PORT": str(port),
+        "FORECAST_WORKERS": str(workers),
+    }
+    _become([sys.executable, "-m", "service"], {"MLFLOW_TRACKING_URI": tracking_uri(), **settings})
 
 
 @app.command()

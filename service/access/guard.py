@@ -36,6 +36,7 @@ class Guard:
         if scope["type"] == "http":
             refusal = self._refusal(scope)
             if refusal is not None:
+                scope["state"]["problem"] = refusal.kind
                 await refusal.response(scope["state"]["request_id"])(scope, receive, send)
                 return
         await self._app(scope, receive, send)

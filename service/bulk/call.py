@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from fastapi.concurrency import run_in_threadpool
 
+from forecast.calendar import Ints
 from forecast.errors import Problem
 from forecast.sifting import Fault, Faults, make_of_good
-from forecast.calendar import Ints
 from service.answers import check_end
 from service.bulk.lots import Grid, Lot
 from service.bulk.writers import Outcome, Writer

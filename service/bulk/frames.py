@@ -82,7 +82,7 @@ class Frames:
         if not 0 <= body <= LIMITS.bulk_batch_bytes:
             detail = f"a record batch holds {body} bytes, {LIMITS.bulk_batch_bytes} are taken"
             raise _refusal(detail, "send smaller record batches")
-        return 8 + head + body
+        return 8 + int(head) + body
 
     def _decode(self, message: pa.Buffer) -> pa.RecordBatch | None:
         try:

@@ -31,15 +31,17 @@ class Grid:
 
 
 class Lot(Protocol):
-    """N series in the order they came.
+    """N series in the order they came."""
 
-    Attributes:
-        item_ids: `(N,)` their names.
-        faults: What is wrong with some of them already.
-    """
+    @property
+    def item_ids(self) -> Sequence[str]:
+        """`(N,)` their names."""
+        ...
 
-    item_ids: Sequence[str]
-    faults: Faults
+    @property
+    def faults(self) -> Faults:
+        """What is wrong with some of them already."""
+        ...
 
     def lay_out(self, kept: Ints, grid: Grid) -> list[Part]:
         """Check the series at `kept` and put them on grids; a part's places count among `kept`.
@@ -68,5 +70,3 @@ class Seen:
             return Fault("too-much", Problem(f"more than {self.most} series in one call", "call again", item_id))
         self._hashes.add(number)
         return None
-
-

@@ -18,13 +18,10 @@ from forecast.errors import Problem
 from forecast.series import lay_out
 from forecast.sifting import Fault, Faults
 from forecast.values import parse_times
-from service.bulk.frames import Frames, read_frames
 from service.bulk.lots import ROWS, SERIES, Grid, Seen
 from service.limits import LIMITS
 from service.problems import ProblemError, ProblemItem
 from service.tables import Part, asked_frequency, check_grid
-
-NAMES = ("item_id", "timestamp", "target")
 
 
 @dataclass(frozen=True)
@@ -90,15 +87,14 @@ def check_schema(schema: pa.Schema, covariates: CovariatesConfig) -> None:
     for name in schema.names:
         if name not in wanted or schema.names.count(name) > 1:
             what = "is there twice" if name in wanted else "is not read"
-            problems.append((name, f"the column {name[:50]!r} {what}", f"send {', '.join(wanted)}"))
+            problems.append((f"the column {name[:50]!r} {what}", f"send {', '.join(wanted)}"))
         elif not wanted[name](schema.field(name).type):
             detail = f"the column {name!r} is of type {str(schema.field(name).type)[:50]}"
-            problems.append((name, detail, WANTED.get(name, "numbers, booleans or strings")))
-    for name in wanted:
-        if name not in schema.names and name != "timestamp":
-            problems.append((name, f"there is no column {name!r}", "add it"))
+            problems.append((detail, WANTED.get(name, "numbers, booleans or strings")))
+    lacking = [name for name in wanted if name not in schema.names and name != "timestamp"]
+    problems += [(f"there is no column {name!r}", "add it") for name in lacking]
     if problems:
-        items = [ProblemItem(detail=detail, hint=hint) for _, detail, hint in problems]
+        items = [ProblemItem(detail=detail, hint=hint) for detail, hint in problems]
         raise ProblemError("invalid-arrow", items)
 
 
@@ -131,24 +127,16 @@ def _is_time(kind: pa.DataType) -> bool:
     return True
 
 
-async def read_rows(
-    body: AsyncIterator[bytes], frames: Frames, covariates: CovariatesConfig
-) -> AsyncIterator[RowLot]:
-    """Cut a body into lots.
+async def read_rows(batches: AsyncIterator[pa.RecordBatch]) -> AsyncIterator[RowLot]:
+    """Cut record batches, of a schema that was checked, into lots.
 
     Raises:
-        ProblemError: It is no stream of such a table.
+        ProblemError: A row has no name or no time, or the stream cannot be read.
     """
     cutter = _Cutter()
-    checked = False
-    async for batch in read_frames(body, frames):
-        if not checked:
-            check_schema(batch.schema, covariates)
-            checked = True
+    async for batch in batches:
         for lot in await run_in_threadpool(cutter.add, batch):
             yield lot
-    if frames.schema is not None:
-        check_schema(frames.schema, covariates)
     for lot in await run_in_threadpool(cutter.end):
         yield lot
 

@@ -170,12 +170,17 @@ class Engine:
     ) -> None:
         """Hand out what a pass has computed, and go on."""
         self._running = 0
-        outcomes, seconds = work.result()
-        for (job, _), outcome in zip(slices, outcomes, strict=True):
-            if isinstance(outcome, Exception):
-                job.settle(outcome)
-            else:
-                job.add(outcome)
+        try:
+            outcomes, seconds = work.result()
+            for (job, _), outcome in zip(slices, outcomes, strict=True):
+                if isinstance(outcome, Exception):
+                    job.settle(outcome)
+                else:
+                    job.add(outcome)
+        except Exception as error:  # whatever happens, callers are answered and the next pass begins
+            for job, _ in slices:
+                job.settle(error)
+            seconds = 0.0
         # From one beginning to the next: what requests have to wait for is more than the pass itself.
         self._fits.setdefault(forecaster, PassTimes()).add(windows, time.monotonic() - began)
         self.metrics.passed(len(slices), sum(len(question.table) for _, question in slices), seconds)

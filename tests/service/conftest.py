@@ -1,5 +1,6 @@
 """A real service process, with the tiny real model, for all tests that speak HTTP."""
 
+import json
 import os
 import shutil
 import socket
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -26,6 +28,10 @@ class Service:
     url: str
     process: subprocess.Popen[str]
     log: Path
+
+    def logged(self) -> list[dict[str, Any]]:
+        """The lines of its log."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + STARTUP
@@ -57,7 +63,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
         with log.open("w") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "service"],
-                env={**inherited, "FORECAST_PORT": str(port), **environ},
+                env={**inherited, "FORECAST_PORT": str(port), "FORECAST_CACHE": str(log.parent / "cache"), **environ},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 text=True,

@@ -45,8 +45,7 @@ parameters = st.fixed_dictionaries(
 
 @pytest.fixture(scope="module")
 def app(tiny: Forecaster) -> Any:
-    models = Models()
-    models.add(ServedModel("tiny", tiny))
+    models = Models(ServedModel("tiny", tiny))
     return create_app(models)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from service import settings
 from service.problems import KINDS
 from tests.service.conftest import Service
 
@@ -24,7 +25,8 @@ FILES_ONLY = {
 def shape(value: Any) -> Any:
     """An answer without its numbers, and without what only a registered model has."""
     if isinstance(value, dict):
-        return {key: shape(inner) for key, inner in value.items() if key not in ("version", "run_id", "alias")}
+        registered = ("version", "run_id", "alias", "origin", "source")
+        return {key: shape(inner) for key, inner in value.items() if key not in registered}
     if isinstance(value, list):
         return [shape(inner) for inner in value]
     return type(value).__name__ if not isinstance(value, int | float) else "number"
@@ -43,7 +45,7 @@ def test_examples(service: Service, command: str, shown: str) -> None:
 
 
 def test_there_are_examples_of_every_route() -> None:
-    assert len(EXAMPLES) == API.count("```json") == 7
+    assert len(EXAMPLES) == API.count("```json") == 8
 
 
 def test_problems_are_all_listed() -> None:
@@ -51,3 +53,17 @@ def test_problems_are_all_listed() -> None:
         (kind, int(status)) for kind, status in re.findall(r"^\| `/problems/([a-z-]+)` \| (\d+)", API, re.MULTILINE)
     }
     assert listed == {(kind, status) for kind, (status, _) in KINDS.items() if kind not in FILES_ONLY}
+
+
+def test_metrics_are_all_listed(service: Service) -> None:
+    done = subprocess.run(["curl", "-s", f"{service.url}/metrics"], capture_output=True, text=True, check=True)
+    told = set(re.findall(r"^# TYPE (forecast_\w+) ", done.stdout, re.MULTILINE))
+    section = API[API.index("## GET /metrics") : API.index("## Errors")]
+    listed = set(re.findall(r"`(forecast_\w+)", section))
+    assert {name for name in told if not name.endswith("_created")} == listed
+
+
+def test_settings_are_all_listed() -> None:
+    read = set(re.findall(r"FORECAST_[A-Z_]+|MLFLOW_TRACKING_URI", Path(settings.__file__).read_text()))
+    listed = set(re.findall(r"^\| `([A-Z_]+)`", API, re.MULTILINE))
+    assert listed == read

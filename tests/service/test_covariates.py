@@ -30,8 +30,7 @@ def model() -> Forecaster:
 
 @pytest.fixture(scope="module")
 def app(model: Forecaster) -> Any:
-    models = Models()
-    models.add(ServedModel("sales", model))
+    models = Models(ServedModel("sales", model))
     return create_app(models)
 
 
@@ -231,8 +230,7 @@ def test_what_cannot_be_used_is_named(app: Any, changes: dict[str, Any], kind: s
 
 
 def test_a_model_without_covariates_names_the_field(tiny: Forecaster) -> None:
-    models = Models()
-    models.add(ServedModel("tiny", tiny))
+    models = Models(ServedModel("tiny", tiny))
     body = {"inputs": [{"target": [1.0] * 48, "static_covariates": {"region": "north"}}]}
     response = ask(create_app(models), "POST", "/v1/forecast", body)
     assert response.status_code == 422
@@ -255,8 +253,7 @@ def test_the_documented_request_is_answered() -> None:
     )
     covariates = CovariatesConfig(known=("temperature", "holiday"), past=("visitors",), static=("region",))
     quick = TrainingConfig(max_epochs=1, batches_per_epoch=2)
-    models = Models()
-    models.add(ServedModel("demand", Forecaster("gru", 3, training=quick, covariates=covariates).fit(frame)))
+    models = Models(ServedModel("demand", Forecaster("gru", 3, training=quick, covariates=covariates).fit(frame)))
     text = (Path(__file__).parents[2] / "docs" / "service.md").read_text(encoding="utf-8")
     [body] = re.findall(r"^```http\nPOST /v1/forecast\n.*?\n\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     response = ask(create_app(models), "POST", "/v1/forecast", json.loads(body))

@@ -16,7 +16,8 @@ import pytest
 
 from forecast.errors import ModelDamaged, ModelNotFound, ParameterError
 from forecast.reference import ModelReference
-from service.models import Loader, Models, load
+from service.metrics import Metrics
+from service.models import Keeper, Models, load
 from service.settings import Settings
 from tests.service.conftest import STARTUP, TINY, Start
 
@@ -59,7 +60,7 @@ def test_settings() -> None:
     settings = Settings.from_environment(
         {"FORECAST_MODEL": "sales/3", "FORECAST_HOST": "", "FORECAST_PORT": "81", "MLFLOW_TRACKING_URI": "http://x"}
     )
-    assert (settings.model.name, settings.model.version) == ("sales", "3")
+    assert [(model.name, model.version) for model in settings.models] == [("sales", "3")]
     assert (settings.host, settings.port, settings.tracking_uri) == ("127.0.0.1", 81, "http://x")
 
 
@@ -69,7 +70,7 @@ def test_wrong_settings_end_the_process() -> None:
 
 def test_no_model_in_the_folder(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match="there is no model in"):
-        load(Settings(ModelReference.parse(str(tmp_path))))
+        load(Settings((ModelReference.parse(str(tmp_path)),)))
 
 
 def test_a_model_that_does_not_give_its_golden_forecast_is_never_ready(tmp_path: Path) -> None:
@@ -78,13 +79,13 @@ def test_a_model_that_does_not_give_its_golden_forecast_is_never_ready(tmp_path:
     golden["forecast"][0][0] += 5
     (folder / "golden.json").write_text(json.dumps(golden))
     models, failed = Models(), threading.Event()
-    loader = Loader(Settings(ModelReference.parse(str(folder))), models, failed.set)
-    loader.start()
-    loader.join()
+    keeper = Keeper(Settings((ModelReference.parse(str(folder)),)), models, Metrics(), failed.set)
+    keeper.start()
+    keeper.join()
     assert failed.is_set()
     assert len(models) == 0
-    assert isinstance(loader.failure, ModelDamaged)
-    assert "does not give its golden forecast" in str(loader.failure)
+    assert isinstance(keeper.failure, ModelDamaged)
+    assert "does not give its golden forecast" in str(keeper.failure)
 
 
 def test_port_in_use(service: object, client: httpx.Client) -> None:
@@ -137,8 +138,7 @@ from service.app import create_app
 from service.models import Models, load
 from service.settings import Settings
 
-models = Models()
-models.add(load(Settings.from_environment({{"FORECAST_MODEL": {str(TINY)!r}}})))
+models = Models(load(Settings.from_environment({{"FORECAST_MODEL": {str(TINY)!r}}})))
 
 async def ask():
     async with httpx.AsyncClient(transport=httpx.ASGITransport(create_app(models)), base_url="http://test") as client:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -76,17 +77,22 @@ from service.settings import Settings
 
 for model, uri in json.loads(sys.argv[1]):
     try:
-        print(load(Settings.from_environment({"FORECAST_MODEL": model, "MLFLOW_TRACKING_URI": uri})))
+        named = {"FORECAST_MODEL": model, "MLFLOW_TRACKING_URI": uri, "FORECAST_CACHE": sys.argv[2]}
+        print(load(Settings.from_environment(named)))
     except ForecastError as error:
         print(str(error).splitlines()[0])
 """
 
 
-def test_models_that_cannot_be_served(registry: dict[str, Any]) -> None:
+def test_models_that_cannot_be_served(registry: dict[str, Any], tmp_path: Path) -> None:
     asked = [(model, uri or registry["uri"]) for model, uri in CANNOT_BE_SERVED]
     asked.append(("models:/" + registry["logged"], registry["uri"]))  # logged, whether registered or not
     done = subprocess.run(
-        [sys.executable, "-c", LOAD, json.dumps(asked)], capture_output=True, text=True, timeout=STARTUP, check=False
+        [sys.executable, "-c", LOAD, json.dumps(asked), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=STARTUP,
+        check=False,
     )
     *messages, logged = done.stdout.splitlines()
     for message, expected in zip(messages, CANNOT_BE_SERVED.values(), strict=True):
