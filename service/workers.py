@@ -58,6 +58,7 @@ class _Watch:
     metrics: str
     born: dict[int, float] = field(default_factory=dict)
     ending: bool = False
+    pid: int = field(default_factory=os.getpid)
 
     def run(self) -> int:
         import service.serving  # noqa: F401  what workers need, imported once for all
@@ -121,6 +122,8 @@ class _Watch:
             time.sleep(LOOK)
 
     def _end(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self.pid:  # a worker that is a moment old: the others are not its to end
+            os._exit(0)
         self.ending = True
         self._signal_all(signal.SIGTERM)
 

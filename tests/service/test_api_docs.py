@@ -14,7 +14,7 @@ from service.problems import KINDS
 from tests.service.conftest import Service
 
 API = (Path(__file__).parents[2] / "docs" / "service.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"^```bash\n(curl .*?)^```\n\n```json\n(.*?)^```", API, re.MULTILINE | re.DOTALL)
+EXAMPLES = re.findall(r"^```bash\n(curl [^`]*?)^```\n\n```json\n(.*?)^```", API, re.MULTILINE | re.DOTALL)
 FILES_ONLY = {
     "no-such-file",
     "unreadable-file",

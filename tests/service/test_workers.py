@@ -98,7 +98,8 @@ def test_workers_that_cannot_begin_end_it_all(start: Start, tmp_path: Path) -> N
 def leave(service: Service, calls: int, good: int) -> None:
     """Half of the callers leave once they have asked; those after them notice nothing."""
     body = json.dumps(BODY).encode()
-    head = f"POST /v1/forecast HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    fields = ["Host: x", "Content-Type: application/json", f"Content-Length: {len(body)}"]
+    head = "\r\n".join(["POST /v1/forecast HTTP/1.1", *fields, "", ""])
     port = int(service.url.rpartition(":")[2])
     before = metric(service, 'forecast_requests_total{method="POST"')
     callers = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(calls)]
