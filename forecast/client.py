@@ -140,7 +140,8 @@ class Client:
         levels = None if quantile_levels is None else ",".join(map(str, quantile_levels))
         given = {"model": model, "prediction_length": prediction_length, "freq": freq, "quantile_levels": levels}
         parameters = {name: value for name, value in given.items() if value is not None}
-        answers, told = [], {}
+        answers: list[pd.DataFrame] = []
+        told: dict[str, str] = {}
         for part in _parts(frame):
             answer = self._ask(
                 "POST",
@@ -211,7 +212,7 @@ def _with_future(
         ahead = ahead[ahead["item_id"].isin(frame["item_id"])].reindex(columns=["item_id", "timestamp", *known])
         frame = pd.concat([frame, ahead], ignore_index=True)
     codes, _ = pd.factorize(frame["item_id"])
-    keys = [frame["timestamp"], codes] if "timestamp" in frame else [codes]
+    keys: list[Any] = [frame["timestamp"], codes] if "timestamp" in frame else [codes]
     try:
         order = np.lexsort(keys)
     except TypeError:
@@ -246,7 +247,11 @@ def _to_arrow(frame: pd.DataFrame) -> bytes:
         if isinstance(column.dtype, pd.CategoricalDtype):
             column = column.astype(column.cat.categories.dtype)
         try:
-            columns[name] = pa.array(column, from_pandas=True)
+            if isinstance(column.dtype, pd.DatetimeTZDtype):
+                zoned = pa.timestamp("us", pa.lib.tzinfo_to_string(column.dt.tz))
+                columns[name] = pa.array(column.dt.tz_convert(None).to_numpy()).cast(zoned)
+            else:
+                columns[name] = pa.array(column, from_pandas=True)
         except (pa.ArrowException, TypeError, ValueError) as error:
             problem = Problem(f"the column {name!r} cannot be sent: {str(error)[:200]}", "make it numbers or text")
             raise DataError("bad-target" if name == "target" else "bad-covariate", problem) from error
@@ -281,12 +286,12 @@ def _from_arrow(content: bytes) -> tuple[pd.DataFrame, dict[str, str]]:
 def _put_together(answers: Sequence[pd.DataFrame], told: Mapping[str, str], on_error: str) -> pd.DataFrame:
     everything = pd.concat(answers, ignore_index=True)
     refused = everything[everything["error"].notna()]
-    errors = {_text(row.item_id): str(Problem(row.detail, _text(row.hint))) for row in refused.itertuples()}
+    errors = {_text(row.item_id): str(Problem(_text(row.detail), _text(row.hint))) for row in refused.itertuples()}
     whole = refused["item_id"].isna()
     if len(refused) and (on_error == "raise" or whole.any()):
         first = refused[whole] if whole.any() else refused
         problems = [
-            Problem(row.detail, _text(row.hint), _text(row.item_id) or None)
+            Problem(_text(row.detail), _text(row.hint), _text(row.item_id) or None)
             for row in first[first["error"] == first["error"].iloc[0]].itertuples()
         ]
         raise _error(str(first["error"].iloc[0]), problems)

@@ -87,7 +87,7 @@ class Frames:
     def _decode(self, message: pa.Buffer) -> pa.RecordBatch | None:
         try:
             if self.schema is None:
-                self.schema = pa.ipc.read_schema(message)
+                self.schema = _plain(pa.ipc.read_schema(message))
                 return None
             batch = pa.ipc.read_record_batch(message, self.schema)
             batch.validate(full=True)
@@ -107,6 +107,17 @@ async def read_frames(body: AsyncIterator[bytes], frames: Frames) -> AsyncIterat
             if batch.num_rows:
                 yield batch
     frames.end()
+
+
+def _plain(schema: pa.Schema) -> pa.Schema:
+    """Names and types alone: metadata may be anything, and pandas would believe them.
+
+    Raises:
+        ValueError: A name or a time zone is no text.
+    """
+    for field in schema:
+        field.name.encode(), str(field.type).encode()
+    return pa.schema([pa.field(field.name, field.type) for field in schema])
 
 
 def _body_size(head: memoryview, want_schema: bool) -> int:

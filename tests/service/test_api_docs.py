@@ -72,7 +72,9 @@ def test_settings_are_all_listed() -> None:
 
 
 def test_the_bulk_example(service: Service) -> None:
-    command, shown = re.findall(r"^```bash\n(curl .*?)^```\n\n```ndjson\n(.*?)^```", API, re.MULTILINE | re.DOTALL)[0]
+    command, shown = re.findall(r"^```bash\n(curl [^`]*?)^```\n\n```ndjson\n(.*?)^```", API, re.MULTILINE | re.DOTALL)[
+        0
+    ]
     here = command.replace("http://127.0.0.1:8000", service.url)
     done = subprocess.run(["bash", "-c", here], capture_output=True, text=True, check=True)
     answered, expected = ([json.loads(line) for line in text.splitlines()] for text in (done.stdout, shown))

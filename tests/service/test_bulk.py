@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from forecast import Forecaster
-from forecast.client import Client
+from forecast.client import Client, Retries, _to_arrow
 from forecast.errors import DataError, ModelNotFound, ServiceUnavailable
 from service.app import create_app
 from service.limits import LIMITS
@@ -35,7 +36,7 @@ def table(series: int, hours: int = 48, tz: str | None = None) -> pd.DataFrame:
 
 
 def stream(frame: pd.DataFrame, rows: int = 1000, **options: Any) -> bytes:
-    arrow = pa.Table.from_pandas(frame, preserve_index=False)
+    arrow = pa.table({name: pa.array(frame[name].array, from_pandas=True) for name in frame})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, arrow.schema, **options) as writer:
         writer.write_table(arrow, max_chunksize=rows)
@@ -79,7 +80,7 @@ def test_the_four_forms_agree(client: httpx.Client) -> None:
 
 
 def test_times_come_back_in_their_zone(client: httpx.Client) -> None:
-    content = stream(table(1, tz="Europe/Berlin"))
+    content = _to_arrow(table(1, tz="Europe/Berlin"))
     assert str(read(post(client, content, ARROW))["timestamp"].dtype) == "datetime64[us, Europe/Berlin]"
     told = json.loads(post(client, content, ARROW, LINES).text)
     assert told["timestamps"][0] == "2024-01-03T00:00:00+01:00"
@@ -211,8 +212,7 @@ def test_a_body_without_its_length_is_streamed(client: httpx.Client) -> None:
 @pytest.mark.parametrize("chunked", [False, True])
 def test_64_megabytes_are_refused(service: Service, client: httpx.Client, chunked: bool) -> None:
     def resident() -> int:
-        with open(f"/proc/{service.process.pid}/statm") as statm:
-            return int(statm.read().split()[1]) * 4096
+        return int(Path(f"/proc/{service.process.pid}/statm").read_text().split()[1]) * 4096
 
     piece = b" " * 2**20
     before = resident()
@@ -245,8 +245,15 @@ def test_the_client_splits_and_keeps_what_is_good(service: Service, tiny: Foreca
     np.testing.assert_allclose(both["mean_x"], both["mean_y"], rtol=1e-4, atol=1e-3)
 
 
-def test_the_client_says_that_nobody_answers() -> None:
-    from forecast.client import Retries
+def test_the_client_knows_zones(service: Service) -> None:
+    with Client(service.url) as client:
+        forecasts = client.forecast(table(1, tz="Europe/Berlin"), 2)
+    assert forecasts["timestamp"].tolist() == [
+        pd.Timestamp("2024-01-03T00:00", tz="Europe/Berlin"),
+        pd.Timestamp("2024-01-03T01:00", tz="Europe/Berlin"),
+    ]
 
+
+def test_the_client_says_that_nobody_answers() -> None:
     with Client("http://127.0.0.1:1", retries=Retries(2, 0.01)) as client, pytest.raises(ServiceUnavailable):
         client.models()
