@@ -19,8 +19,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: install
 	$(BIN)/forecast demo
 
+# A file's tests share what they made, so they stay with one process.
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-all: install
 	$(BIN)/python -m pytest -m 'slow or not slow'
@@ -47,6 +48,7 @@ bench: bench-data install $(BENCH)/.installed
 	$(BIN)/python -m benchmarks.accuracy --data '$(DATA)'
 	$(BIN)/python -m benchmarks.covariates --data '$(DATA)'
 	$(BIN)/python -m benchmarks.bulk
+	$(BIN)/python -m benchmarks.tracking
 	$(BIN)/python -m benchmarks.report
 
 bench-data:

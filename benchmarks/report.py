@@ -133,6 +133,12 @@ def bulk(result: Summary) -> str:
     return _table(header, rates) + "\n" + _table(("series", "data file, MB", "output file, MB", "peak, MB"), sizes)
 
 
+def tracking(result: Summary) -> str:
+    """Seconds of a training with and without tracking."""
+    rows = [(name, f"{row['ours']:.2f}", f"{row['theirs']:.2f}", _ratio(row, 3)) for name, row in result.items()]
+    return _table(("network, store", "tracked, s", "not tracked, s", "tracked / not (lowest-highest)"), rows)
+
+
 def _figures(row: Summary) -> tuple[str, ...]:
     forms = {"smape": ".2f", "mase": ".3f", "owa": ".3f", "wql": ".3f", "coverage80": ".0%"}
     minutes = f"{row['seconds'] / 60:.1f}" if "seconds" in row else ""
@@ -147,6 +153,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
     "rates": rates,
     "series_count": series_count,
     "race": race,
+    "tracking": tracking,
 }
 
 PUBLISHED: dict[str, dict[str, dict[str, float]]] = {

@@ -1,7 +1,7 @@
 """A client of the forecasting service for pandas users: a long table in, a long table out. Needs no torch.
 
-with Client("http://127.0.0.1:8000", key) as client:
-forecasts = client.forecast(frame, prediction_length=24)
+>>> with Client("http://127.0.0.1:8000", key) as client:
+...     forecasts = client.forecast(frame, prediction_length=24)
 """
 
 import random

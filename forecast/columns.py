@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -233,18 +233,11 @@ def read_file(path: Path, names: Names) -> pd.DataFrame:
         raise DataError("unreadable-file", Problem(f"{str(path)!r} is {what}", "name a Parquet or CSV file"))
     try:
         header = list(pq.read_schema(path).names) if kind == "Parquet" else list(pd.read_csv(path, nrows=0).columns)
-        item_id, timestamp, target = names.choose(header)
-        columns = [name for name in (item_id, timestamp, target, *names.covariates.all) if name is not None]
+        columns = [name for name in (*names.choose(header), *names.covariates.all) if name is not None]
         if kind == "Parquet":
             return pd.read_parquet(path, columns=columns)
-        return pd.read_csv(
-            path,
-            usecols=columns,
-            dtype={item_id: str} if item_id else None,
-            # A series may well be called "NA".
-            keep_default_na=False,
-            na_values={name: [""] if name in (item_id, timestamp) else list(MISSING) for name in columns},
-        )
+        frame: pd.DataFrame = pd.read_csv(path, **csv_options(names, columns))
+        return frame
     except pd.errors.EmptyDataError:
         raise DataError("empty-table", Problem(f"{str(path)!r} is empty", "send at least one series")) from None
     except DataError:
@@ -253,6 +246,17 @@ def read_file(path: Path, names: Names) -> pd.DataFrame:
         reason = str(error).splitlines()[0][:200]
         problem = Problem(f"{str(path)!r} cannot be read as {kind}: {reason}", "check the file")
         raise DataError("unreadable-file", problem) from error
+
+
+def csv_options(names: Names, columns: list[str]) -> dict[str, Any]:
+    """How pandas reads those columns of a CSV file: item ids as text, and "NA" a series' name but no value."""
+    item_id, timestamp, _ = names.choose(columns)
+    return {
+        "usecols": columns,
+        "dtype": {item_id: str} if item_id else None,
+        "keep_default_na": False,
+        "na_values": {name: [""] if name in (item_id, timestamp) else list(MISSING) for name in columns},
+    }
 
 
 def _item_codes(column: pd.Series) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.object_]]:

@@ -50,12 +50,12 @@ def learn(config: CovariatesConfig, table: SeriesTable) -> CovariatesConfig:
 
 def varying_size(config: CovariatesConfig) -> int:
     """Features of each step."""
-    return sum(_width(config, name) for name in config.varying)
+    return sum(feature_width(config, name) for name in config.varying)
 
 
 def static_size(config: CovariatesConfig) -> int:
     """Features of each series."""
-    return sum(_width(config, name) for name in config.static)
+    return sum(feature_width(config, name) for name in config.static)
 
 
 def check_covariates(config: CovariatesConfig, table: SeriesTable) -> None:
@@ -160,7 +160,8 @@ class CovariateFeatures:
         return (category == torch.arange(len(self.config.categories[name]))).float()
 
 
-def _width(config: CovariatesConfig, name: str) -> int:
+def feature_width(config: CovariatesConfig, name: str) -> int:
+    """Features of one column: one, or one for each category."""
     return len(config.categories[name]) if name in config.categories else 1
 
 

@@ -12,10 +12,9 @@ from forecast.config import ForecasterConfig
 from forecast.errors import DataError, Problem
 from forecast.metrics import seasonal_error
 from forecast.table import SeriesTable
-from forecast.windows import Batch, Origins, Windows
+from forecast.windows import Batch, Origins, Windows, last_origins
 
 EPOCHS_OF_A_SEED = 1_000_003  # more than any training has: the seeds of two do not meet
-MOST_VALIDATED = 4096  # windows an epoch, evenly taken from all that are kept: enough for a steady loss
 
 
 class WindowsDataModule(pl.LightningDataModule):
@@ -50,7 +49,7 @@ class WindowsDataModule(pl.LightningDataModule):
         long_enough = lengths - kept >= minimum + horizon
         last = lengths - horizon - torch.where(long_enough, kept, 0)
         self.origins = Origins(torch.full_like(last, minimum), last)
-        self.validation = _last_origins(
+        self.validation = last_origins(
             lengths, torch.arange(len(lengths))[long_enough], horizon, self.validation_windows
         )
         if not long_enough.any():
@@ -81,22 +80,6 @@ class WindowsDataModule(pl.LightningDataModule):
     def validation_batches(self) -> "_GivenWindows":
         """The windows kept from training, batch by batch, always in the same order."""
         return _GivenWindows(self.windows, *self.validation, self.config.training.batch_size)
-
-
-def _last_origins(lengths: Tensor, series: Tensor, horizon: int, windows: int) -> tuple[Tensor, Tensor]:
-    """Series and origin of the last windows of each series, evenly thinned out to `MOST_VALIDATED`.
-
-    Args:
-        lengths: `(N,)` steps of all series.
-        series: Which of them.
-        horizon: Steps of a window; windows follow each other without overlap.
-        windows: How many in each.
-    """
-    steps_back = horizon * torch.arange(1, windows + 1)
-    origins = (lengths[series].unsqueeze(1) - steps_back).flatten()
-    number = min(len(origins), MOST_VALIDATED)
-    picked = torch.linspace(0, max(len(origins) - 1, 0), number, dtype=torch.float64).round().long()
-    return series.repeat_interleave(windows)[picked], origins[picked]
 
 
 class _RandomWindows(IterableDataset[Batch]):

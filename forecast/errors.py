@@ -65,6 +65,7 @@ class DataError(ForecastError, ValueError):
     CODES: ClassVar[dict[str, str]] = {
         "no-such-file": "No such file",
         "unreadable-file": "Unreadable file",
+        "query-failed": "Database query failed",
         "missing-column": "Missing column",
         "duplicate-column": "Duplicate column",
         "empty-table": "Empty table",

@@ -15,12 +15,10 @@ from forecast.calendar import feature_names
 from forecast.config import ForecasterConfig
 from forecast.datamodule import EPOCHS_OF_A_SEED
 from forecast.errors import Problem, TrainingError
-from forecast.networks import Frame, Network
+from forecast.loss import batch_loss
+from forecast.networks import Network
 from forecast.optimization import build_optimizer, build_schedule
-from forecast.scaling import slope
 from forecast.windows import Batch
-
-LARGEST_UNIT = 10.0  # window scales to a naive error: beyond it a few nearly constant series would rule the rest
 
 
 class ForecastModule(pl.LightningModule):
@@ -141,21 +139,5 @@ class ForecastModule(pl.LightningModule):
         return self._spent + time.monotonic() - self._started
 
     def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The loss, and how many values it is the mean of. Windows without a scale have no say."""
-        output, frame = self.network.scaled(batch.context, batch.observed, batch.known, batch.static)
-        counts = batch.target_observed & (frame.size > 0)
-        target = self.network.in_units_of_output(batch.target, frame).masked_fill(~counts, 0)
-        error = self.network.head.error(output, target, self._unit(batch, frame))
-        number = counts.sum()
-        return error.masked_fill(~counts, 0).sum() / number.clamp(min=1), number
-
-    def _unit(self, batch: Batch, frame: Frame) -> Tensor:
-        """What an error of 1 in the output counts, `(B, H)`."""
-        if self.training_config.error_unit == "window":
-            return torch.ones_like(batch.target)
-        size = frame.size.expand_as(batch.target)
-        if self.training_config.error_unit == "data":
-            return size
-        # A small error of the transformed data is `slope` times as much in the data themselves.
-        unit = size * slope(batch.target, frame.unit, self.network.transform) / batch.naive_error.unsqueeze(1)
-        return torch.where(unit.isfinite(), unit.clamp(max=LARGEST_UNIT), 1)
+        """The loss, and how many values it is the mean of."""
+        return batch_loss(self.network, batch, self.training_config.error_unit)

@@ -19,7 +19,13 @@ BINS, BIN_REACH, BIN_CORE = 100, 15.0, 0.1
 
 
 class Head(nn.Module, ABC):
-    """What the three kinds of output have in common."""
+    """What the three kinds of output have in common.
+
+    Attributes:
+        levels: `(Q,)` the trained levels.
+    """
+
+    levels: Tensor
 
     @abstractmethod
     def error(self, output: Tensor, target: Tensor, unit: Tensor) -> Tensor:
@@ -57,8 +63,6 @@ class QuantileHead(Head):
         prediction_length: Steps H forecast.
         levels: Q ascending levels, 0.5 among them.
     """
-
-    levels: Tensor
 
     def __init__(self, input_size: int, prediction_length: int, levels: Sequence[float]) -> None:
         super().__init__()
@@ -99,7 +103,6 @@ class MeanHead(Head):
         loss: "mse" (the number is a mean), "mae" (a median) or "huber" (between the two, Huber 1964).
     """
 
-    levels: Tensor
     spread: Tensor
 
     def __init__(self, input_size: int, prediction_length: int, levels: Sequence[float], loss: str) -> None:
@@ -147,7 +150,6 @@ class BinsHead(Head):
         levels: Q ascending levels.
     """
 
-    levels: Tensor
     edges: Tensor
 
     def __init__(self, input_size: int, prediction_length: int, levels: Sequence[float]) -> None:

@@ -15,6 +15,8 @@ from forecast.config import CovariatesConfig
 from forecast.covariate_features import CovariateFeatures
 from forecast.table import SeriesTable
 
+MOST_VALIDATED = 4096  # windows an epoch, evenly taken from all that are kept: enough for a steady loss
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -146,6 +148,22 @@ class Origins:
         series = torch.searchsorted(self._ends, number, right=True)
         before = torch.where(series > 0, self._ends[series - 1], 0)
         return series, self._first[series] + number - before
+
+
+def last_origins(lengths: Tensor, series: Tensor, horizon: int, windows: int) -> tuple[Tensor, Tensor]:
+    """Series and origin of the last windows of each series, evenly thinned out to `MOST_VALIDATED`.
+
+    Args:
+        lengths: `(N,)` steps of all series.
+        series: Which of them.
+        horizon: Steps of a window; windows follow each other without overlap.
+        windows: How many in each.
+    """
+    steps_back = horizon * torch.arange(1, windows + 1)
+    origins = (lengths[series].unsqueeze(1) - steps_back).flatten()
+    number = min(len(origins), MOST_VALIDATED)
+    picked = torch.linspace(0, max(len(origins) - 1, 0), number, dtype=torch.float64).round().long()
+    return series.repeat_interleave(windows)[picked], origins[picked]
 
 
 def _no_calendar(table: SeriesTable, before: int, after: int, features: int) -> tuple[Floats, Ints]:

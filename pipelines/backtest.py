@@ -21,7 +21,10 @@ from pipelines.contender import Known, find_contender, unseen
 from pipelines.evaluation import METRIC, scores
 from pipelines.evaluation import baselines as naive_forecasts
 from pipelines.progress import TrainingProgress
+from pipelines.record import log_datasets
+from pipelines.record.note import NOTE
 from pipelines.registry import LoadedModel, load
+from pipelines.settings import DataConfig
 from pipelines.tracking import connect, experiment_id, registry_errors
 
 if TYPE_CHECKING:
@@ -131,23 +134,23 @@ def judge(
         )
         leaderboard = scores(result)
         notes = [note for name, until in known.items() if (note := _note(name, until, result))]
-        savings = compare_with_best(result, [name for name in leaderboard if name in baselines], windows)
-        judgement = Judgement(result, leaderboard, savings, notes, run_id)
+        best = next((name for name in leaderboard if name in baselines), None)
+        savings = compare_with_best(result, best, windows)
+        judgement = Judgement(result, leaderboard, best, savings, notes, run_id)
         write(judgement, windows, source, output)
         with registry_errors():
             _log(client, experiment, judgement, windows, source, output, {**models}, recipes)
     return judgement
 
 
-def compare_with_best(result: Backtest, baselines: Sequence[str], windows: Windows) -> dict[str, Comparison]:
-    """Everyone next to the best baseline, the first of those given."""
-    if not baselines:
+def compare_with_best(result: Backtest, baseline: str | None, windows: Windows) -> dict[str, Comparison]:
+    """Everyone next to the best baseline, where there is one."""
+    if baseline is None:
         return {}
     errors = {name: result.per_window(name)[METRIC].to_numpy() for name in result.forecasts}
     overlap = ceil(windows.horizon / windows.step)
     return {
-        name: compare(errors[baselines[0]], error, result.series, result.origins, overlap)
-        for name, error in errors.items()
+        name: compare(errors[baseline], error, result.series, result.origins, overlap) for name, error in errors.items()
     }
 
 
@@ -200,8 +203,9 @@ def _log(
         params=[Param(key, str(value)) for key, value in settings.items()],
         tags=[RunTag("best", best), RunTag("data", source)],
     )
+    log_datasets(client, judgement.run_id, DataConfig(path=source), evaluation=result.table)
     client.log_artifacts(judgement.run_id, str(output))
-    client.set_tag(judgement.run_id, "mlflow.note.content", (output / "report.md").read_text(encoding="utf-8"))
+    client.set_tag(judgement.run_id, NOTE, (output / "report.md").read_text(encoding="utf-8"))
     for name, row in table_rows(judgement).items():
         tags = {"pipeline": "backtest", "model": name, "mlflow.parentRunId": judgement.run_id}
         if name in models:

@@ -13,8 +13,12 @@ import pyarrow.parquet as pq
 from forecast.backtest import Backtest
 from forecast.comparison import Comparison
 from forecast.errors import ParameterError, Problem
-from pipelines.evaluation import METRIC, Scores, as_markdown
+from pipelines.evaluation import METRIC, Scores, as_markdown, markdown_table
+from pipelines.pictures import judged, write_page
+from pipelines.pictures.page import Picture
 from pipelines.record import window_errors
+from pipelines.record.files import PICTURES
+from pipelines.record.note import pictures_in_words
 
 LEAD_TIMES_SHOWN, SERIES_SHOWN = 12, 5
 
@@ -43,13 +47,15 @@ class Judgement:
     Attributes:
         result: The forecasts.
         leaderboard: Everyone's metrics, the best first.
-        savings: How each compares with the best baseline; empty where there is none.
+        baseline: The best baseline, where there is one.
+        savings: How each compares with it; empty where there is none.
         notes: What to know before trusting a row.
         run_id: The run that holds it all.
     """
 
     result: Backtest
     leaderboard: Scores
+    baseline: str | None
     savings: dict[str, Comparison]
     notes: list[str]
     run_id: str
@@ -87,7 +93,9 @@ def write(judgement: Judgement, windows: Windows, source: str, output: Path) -> 
                 pd.concat(parts, names=["model"]).reset_index().to_parquet(draft / f"{name}.parquet")
             window_errors(result).to_parquet(draft / "windows.parquet")
             _write_forecasts(result, models, draft / "forecasts.parquet")
-            text = report(judgement, windows, source, per_series[models[0]], per_lead_time)
+            pictures = judged(result, models[0], judgement.baseline)
+            write_page(draft / PICTURES, f"Backtest of {models[0]}", pictures)
+            text = report(judgement, windows, source, per_series[models[0]], per_lead_time, pictures)
             (draft / "report.md").write_text(text, encoding="utf-8")
             draft.rename(output)
     except OSError as error:
@@ -100,6 +108,7 @@ def report(
     source: str,
     per_series: pd.DataFrame,
     per_lead_time: Mapping[str, pd.DataFrame],
+    pictures: Sequence[Picture],
 ) -> str:
     """A backtest as Markdown: who was how good, by lead time, and where the best one erred most."""
     result, models = judgement.result, list(judgement.leaderboard)
@@ -119,15 +128,17 @@ def report(
         rows = [[name, *_saved(judgement.savings[name])] for name in models]
         parts += [
             "What each saves of the best baseline's MASE, and how far chance may reach:",
-            _markdown(["model", "saves", "90 % interval"], rows),
+            markdown_table(["model", "saves", "90 % interval"], rows),
         ]
     return "\n\n".join(
         [
             *parts,
             "## MASE by lead time",
-            _markdown(["model", *(f"step {step}" for step in steps)], by_step),
+            markdown_table(["model", *(f"step {step}" for step in steps)], by_step),
             f"## Where {models[0]} erred most",
-            _markdown(["series", "MASE"], [[str(name), f"{error:.3f}"] for name, error in worst[METRIC].items()]),
+            markdown_table(["series", "MASE"], [[str(name), f"{error:.3f}"] for name, error in worst[METRIC].items()]),
+            "## Pictures",
+            pictures_in_words(pictures),
             "The tables beside this page hold all of it: `leaderboard.csv`, `per_series.parquet`, "
             "`per_lead_time.parquet`, `windows.parquet` and `forecasts.parquet`.\n",
         ]
@@ -158,10 +169,6 @@ def _write_forecasts(result: Backtest, models: Sequence[str], path: Path) -> Non
     finally:
         if writer is not None:
             writer.close()
-
-
-def _markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (headings, ["---"] * len(headings), *rows))
 
 
 def _unwritable(output: Path, error: OSError) -> ParameterError:

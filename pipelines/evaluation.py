@@ -1,6 +1,6 @@
 """Judging a model on windows it never saw, next to naive baselines and the model that is live."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
@@ -69,8 +69,12 @@ def as_table(leaderboard: Scores) -> Table:
 
 def as_markdown(leaderboard: Scores) -> str:
     """A leaderboard as a Markdown table."""
-    rows = [HEADINGS, ("---",) * len(HEADINGS), *_rows(leaderboard)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown_table(HEADINGS, _rows(leaderboard))
+
+
+def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows of texts as a Markdown table."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (headings, ["---"] * len(headings), *rows))
 
 
 def _rows(leaderboard: Scores) -> list[tuple[str, ...]]:

@@ -4,16 +4,16 @@ A decision is written before the alias is moved. Where a command is cut short in
 the alias by hand, alias and history differ; the next decision writes down what it found, and goes on from there.
 """
 
-import os
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from getpass import getuser
 from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
 from forecast.config import Config
+from forecast.reference import CHAMPION
 from pipelines.contender import champion_version
-from pipelines.tracking import registry_errors
+from pipelines.tracking import registry_errors, user
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -62,7 +62,7 @@ def write(
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
     decision = Decision(
         at=at,
-        user=_user(),
+        user=user(),
         action=action,
         version=version,
         champion=champion,
@@ -92,8 +92,26 @@ def reconcile(client: "MlflowClient", name: str) -> tuple[list[Decision], str | 
     expected = decisions[-1].champion if decisions else None
     if live != expected:
         found = write(client, name, "found", live or expected or "", live, expected, difference(expected, live))
+        mark_runs(client, name, expected, live)
         decisions.append(found)
     return decisions, live
+
+
+def mark_runs(client: "MlflowClient", name: str, before: str | None, now: str | None) -> None:
+    """Tell runs by whether their model is live: `registered` ends in `@champion`, and `champion` names the model."""
+    from mlflow.exceptions import MlflowException
+
+    for version, live in ((before, False), (now, True)):
+        if version is None or (not live and version == now):
+            continue
+        with registry_errors(), suppress(MlflowException):  # a run or version that was deleted has no need of a mark
+            if run_id := client.get_model_version(name, version).run_id:
+                mark = f"@{CHAMPION}" if live else ""
+                client.set_tag(run_id, "registered", f"{name}/{version}{mark}")
+                if live:
+                    client.set_tag(run_id, CHAMPION, name)
+                else:
+                    client.delete_tag(run_id, CHAMPION)
 
 
 def difference(expected: str | None, live: str | None) -> str:
@@ -125,12 +143,3 @@ def as_text(decision: Decision) -> str:
     when = decision.at[:19].replace("T", " ")
     what = f"version {decision.version} {decision.action}, {champion}"
     return f"{when} UTC  {what}, by {decision.user}\n    {decision.reason}"
-
-
-def _user() -> str:
-    if name := os.environ.get("MLFLOW_TRACKING_USERNAME"):
-        return name
-    try:
-        return getuser()
-    except (OSError, KeyError, ImportError):  # a container's user may have no name
-        return "unknown"

@@ -28,6 +28,7 @@ class TrainingProgress(Callback):
         self.label = label
         self.networks = networks
         self._finished = 0
+        self._losses = ""
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -57,12 +58,14 @@ class TrainingProgress(Callback):
         if not self.console.is_terminal and now - self._last > SECONDS_BETWEEN_LINES:
             self._last = now
             left = (now - self._started) * (1 - done) / max(done, 1e-6)
-            self.console.print(f"{self.label}: {done:4.0%}, about {left:.0f} s left")
+            self.console.print(f"{self.label}: {done:4.0%}, about {left:.0f} s left{self._losses}")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         losses = epoch_metrics(trainer)
         validation = f", validation {losses['val_loss']:.4f}" if "val_loss" in losses else ""
-        self._bar.update(self._task, losses=f"loss {losses['train_loss']:.4f}{validation}")
+        shown = f"loss {losses['train_loss']:.4f}{validation}"
+        self._losses = f", {shown}"
+        self._bar.update(self._task, losses=shown)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._finished += 1

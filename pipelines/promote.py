@@ -1,8 +1,8 @@
 """Promotion: which version of a model is live, decided by figures, written down, and taken back."""
 
 import shutil
-from contextlib import suppress
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -13,7 +13,9 @@ from forecast.table import SeriesTable
 from pipelines.contender import Contender, champion_version, find_contender
 from pipelines.evaluation import METRIC, THIS, best_baseline
 from pipelines.gate import MORE_DATA, Evidence, fair_windows, judge, verdict, weigh
-from pipelines.history import Action, former_champions, reconcile, write
+from pipelines.history import Action, former_champions, mark_runs, reconcile, write
+from pipelines.record.note import spaced
+from pipelines.record.note import verdict as in_words
 from pipelines.registry import register
 from pipelines.runs import checkpoint_folder, patiently
 from pipelines.tracking import connect, registry_errors
@@ -54,10 +56,7 @@ def publish(name: str, run: "TrainedRun", console: Console, promote: bool = True
         RegistryUnavailable: The registry does not answer.
     """
     client = connect()
-    naive = best_baseline(run.leaderboard)
-    mine, best = run.leaderboard[THIS][METRIC], run.leaderboard[naive][METRIC]
-    tags = {"mase": f"{mine:.4f}", "baseline": naive, "baseline_mase": f"{best:.4f}"}
-    number = patiently(lambda: register(name, run.model_uri, tags), console)
+    number = patiently(lambda: _register(client, name, run), console)
     reason = f"it was asked for so; decide with: forecast promote {name} --version {number}"
     outcome = Registration(number, False, reason)
     if promote:
@@ -142,6 +141,25 @@ def rollback(name: str, reason: str = "") -> Registration:
     raise ModelNotFound(problem)
 
 
+def _register(client: "MlflowClient", name: str, run: "TrainedRun") -> str:
+    """Register a trained model, with its figures as tags and in words; the version."""
+    naive, origin = best_baseline(run.leaderboard), client.get_run(run.run_id).data.tags
+    figures = {key: f"{value:.4f}" for key, value in run.leaderboard[THIS].items() if isfinite(value)}
+    known = {key: origin[key] for key in ("network", "data", "recipe", "prediction_length") if key in origin}
+    tags = {**known, **figures, "baseline": naive, "baseline_mase": f"{run.leaderboard[naive][METRIC]:.4f}"}
+    number = register(name, run.model_uri, tags)
+    about = f"{run.forecaster.config.label}, {run.forecaster.prediction_length} steps ahead."
+    verdict = in_words(run.leaderboard, run.evidence.windows)
+    client.update_model_version(name, number, f"{about} {verdict}\n\n{spaced(run.leaderboard)}\n")
+    if not client.get_registered_model(name).description:
+        client.update_registered_model(
+            name,
+            f"Forecasts of {origin.get('data', name)}. The version with the alias `{CHAMPION}` is live; "
+            f'`forecast promote "{name}" --history` tells who was, when and why.',
+        )
+    return number
+
+
 def _judge_both(challenger: Contender, champion: Contender | None, table: SeriesTable) -> Evidence:
     horizon, windows = fair_windows(challenger, champion, table)
     stand_in = challenger.stand_in(table, windows * horizon)
@@ -172,11 +190,6 @@ def _decide(client: "MlflowClient", name: str, version: str, evidence: Evidence)
 
 def _go_live(client: "MlflowClient", name: str, version: str, over: str | None) -> None:
     """Move the alias, and mark the runs by which one is live."""
-    from mlflow.exceptions import MlflowException
-
     with registry_errors():
         client.set_registered_model_alias(name, CHAMPION, version)
-    for number, mark in ((over, ""), (version, f"@{CHAMPION}")):
-        with suppress(MlflowException):  # a run or version that was deleted has no need of a mark
-            if number and (run_id := client.get_model_version(name, number).run_id):
-                client.set_tag(run_id, "registered", f"{name}/{number}{mark}")
+        mark_runs(client, name, over, version)

@@ -5,22 +5,33 @@ from typing import Annotated, Any, cast
 
 import yaml
 from annotated_types import Ge
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_serializer
 
 from forecast.config import Config, ForecasterConfig, nearest
 from forecast.errors import ParameterError, Problem
+from pipelines.data.address import without_secrets
 
 LISTED = "`forecast settings` lists them"
 
 
 class DataConfig(Config):
-    """Where the series are."""
+    """Where the series are. A password in the address is used and never written: dumps do not hold it."""
 
-    path: str = Field(description="a Parquet or CSV file with a long table")
+    path: str = Field(description="a Parquet or CSV file, a folder, a glob, an fsspec address or a database")
+    query: str | None = Field(None, description="what is read from a database: SQL, or a table's name")
     item_id: str | None = Field(None, description="column of the series' names")
     timestamp: str | None = Field(None, description="column of the times")
     target: str | None = Field(None, description="column of the values")
     freq: str | None = Field(None, description="pandas' alias of the frequency, by default found from the times")
+
+    @property
+    def address(self) -> str:
+        """The path as it may be shown and recorded: without passwords, tokens and signatures."""
+        return without_secrets(self.path)
+
+    @field_serializer("path")
+    def _without_secrets(self, path: str) -> str:
+        return without_secrets(path)
 
 
 class EvaluationConfig(Config):

@@ -6,12 +6,14 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
+from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
 from forecast.errors import ModelNotFound, ParameterError, Problem, RegistryUnavailable, without_password
+from forecast.refusals import advice
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -52,8 +54,7 @@ def connect() -> "MlflowClient":
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     uri = tracking_uri()
     mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
-    with registry_errors(), _first_use() if _is_embedded() else nullcontext():
+    with registry_errors(), _first_use() if is_embedded() else nullcontext():
         client = mlflow.MlflowClient()
         client.search_experiments(max_results=1)  # creates the tables of a new store
     return client
@@ -67,7 +68,7 @@ def experiment_id(client: "MlflowClient", name: str) -> str:
             client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
     location = None
-    if _is_embedded():
+    if is_embedded():
         location = (embedded_folder() / "artifacts" / re.sub(r"\W+", "-", name)).as_uri()
     # Tells MLflow's pages to show training runs and models first, rather than traces of language models.
     tags = {"mlflow.experimentKind": "custom_model_development"}
@@ -107,6 +108,16 @@ def registry_errors(model: str | None = None, run: str | None = None) -> Iterato
         raise _unavailable(error) from error
 
 
+def user() -> str:
+    """Who tracks: the name at a server that asks for one, or else on this machine."""
+    if name := os.environ.get("MLFLOW_TRACKING_USERNAME"):
+        return name
+    try:
+        return getuser()
+    except (OSError, KeyError, ImportError):  # a container's user may have no name
+        return "unknown"
+
+
 def shown_uri() -> str:
     """The tracking URI without a password."""
     return without_password(tracking_uri())
@@ -115,10 +126,7 @@ def shown_uri() -> str:
 def _unavailable(error: Exception) -> RegistryUnavailable:
     reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
     return RegistryUnavailable(
-        Problem(
-            f"the tracking store at {shown_uri()} does not answer: {reason}",
-            "check MLFLOW_TRACKING_URI and that the server runs, then repeat the command",
-        )
+        Problem(f"the tracking store at {shown_uri()} cannot be used: {reason}", advice(str(error), tracking_uri()))
     )
 
 
@@ -126,7 +134,8 @@ def _embedded_uri() -> str:
     return f"sqlite:///{embedded_folder() / 'mlflow.db'}"
 
 
-def _is_embedded() -> bool:
+def is_embedded() -> bool:
+    """Whether the store is the working folder's own."""
     return tracking_uri() == _embedded_uri()  # MLflow exports its address, so that its being set says nothing
 
 

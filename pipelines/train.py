@@ -10,14 +10,17 @@ from forecast.auto import resolve, validation_windows
 from forecast.errors import ModelDamaged, ParameterError, Problem, RegistryUnavailable
 from forecast.table import SeriesTable
 from pipelines.contender import Contender, champion_version, find_contender, log_knowledge
-from pipelines.data import read_data
+from pipelines.data.read import read_data
 from pipelines.evaluation import Scores, scores
 from pipelines.gate import Evidence, judge, weigh
 from pipelines.progress import TrainingProgress
 from pipelines.record import (
+    Outcome,
     RunMetrics,
+    complete,
     data_digest,
     describe,
+    log_datasets,
     log_result,
     recorded,
     recorded_errors,
@@ -96,23 +99,26 @@ def train(
                     client.update_run(run_id, "RUNNING")
                 else:
                     describe(client, run_id, config, table, asked)
+                log_datasets(client, run_id, config.data, training=history, evaluation=table)
             forecaster = Forecaster.from_config(_with_time_for_both(config))
-            with TrainingProgress(console, f"training {kind}", networks) as progress:
-                metrics = RunMetrics(client, run_id, networks)
+            metrics = RunMetrics(client, run_id, networks)
+            with TrainingProgress(console, f"training {kind}", networks) as progress, metrics:
                 forecaster.fit(history, [progress, metrics], checkpoints, start.judged if start else None)
             console.print(f"judging {kind} on the last {windows} windows of {horizon} steps")
             result, evidence = judge(forecaster, _champion(client, config.name), table, horizon, windows)
             leaderboard = scores(result)
-            judged = forecaster
+            judged, outcome = forecaster, Outcome(forecaster, leaderboard, result)
             if config.evaluation.refit:
-                with TrainingProgress(console, f"training {kind} anew on everything", networks) as progress:
-                    metrics = RunMetrics(client, run_id, networks, "refit")
+                metrics = RunMetrics(client, run_id, networks, "refit")
+                with TrainingProgress(console, f"training {kind} anew on everything", networks) as progress, metrics:
                     forecaster = forecaster.refit(table, windows, [progress, metrics], checkpoints)
             console.print(f"logging {kind} and checking its golden forecast in a fresh process")
-            patiently(lambda: log_result(client, run_id, config, forecaster, leaderboard, result), console)
+            model_uri = patiently(lambda: log_model(forecaster, run_id), console)
+            patiently(lambda: log_result(client, run_id, config, model_uri, outcome), console)
+            if begun:
+                patiently(lambda: complete(client, run_id, judged.history, networks), console)
             learnt = table if config.evaluation.refit else None
             patiently(lambda: log_knowledge(client, run_id, judged, history, learnt, start), console)
-            model_uri = patiently(lambda: log_model(forecaster, run_id), console)
             verify(model_uri)
             patiently(lambda: client.set_tag(run_id, MODEL_TAG, model_uri), console)
         return TrainedRun(run_id, model_uri, forecaster, leaderboard, evidence)
@@ -141,10 +147,10 @@ def resume(run_id: str, console: Console) -> tuple[TrainConfig, TrainedRun]:
         uri, leaderboard = tags[MODEL_TAG], recorded_leaderboard(client, run_id)
         evidence = weigh(recorded_errors(client, run_id), _champion(client, config.name))
         return config, TrainedRun(run_id, uri, load(uri).forecaster, leaderboard, evidence)
-    console.print(f"reading {config.data.path}")
+    console.print(f"reading {config.data.address}")
     table = read_data(config.data, config.forecaster.covariates)
     if data_digest(table) != tags["data.sha256"]:
-        raise _not_resumed(f"the data at {config.data.path} are not those that run {run_id} was begun with")
+        raise _not_resumed(f"the data at {config.data.address} are not those that run {run_id} was begun with")
     if not checkpoint_folder(run_id).exists():
         console.print(f"nothing that run {run_id} learnt is left in {checkpoint_folder(run_id)}: it begins anew")
     start = find_contender(client, *tags[START_TAG].split("/")) if START_TAG in tags else None

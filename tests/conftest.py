@@ -18,6 +18,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from forecast.datasets import load_pedestrian
+from tests.postgres import database_url, new_database  # noqa: F401 - fixtures
 
 QUICK = ["training.max_epochs=2", "training.batches_per_epoch=10", "training.batch_size=64", "network.hidden_size=16"]
 

@@ -12,7 +12,7 @@ from forecast.networks.feedforward import FeedforwardEncoder
 from forecast.networks.recurrent import RecurrentEncoder
 from forecast.networks.shortcut import seasonal_shortcut
 from forecast.outputs import build_head
-from forecast.scaling import compress, expand, log_unit, window_scale
+from forecast.scaling import Scale, compress, expand, log_unit, window_scale
 
 FIRST_SHARE = 1.0  # logarithm of how much more an untrained network gives to the first shortcut than to others
 
@@ -77,19 +77,26 @@ class Network(nn.Module):
         Returns:
             `(B, H, Q)` quantiles, never crossing.
         """
-        output, frame = self.scaled(context, observed, known, static)
-        quantiles = self.head.quantiles(output)
-        base, size, unit = (part.unsqueeze(-1) for part in frame)
-        return expand(base + quantiles * size, unit, self.transform)
+        return self.quantiles(*self.scaled(context, observed, known, static))
 
     def scaled(
         self, context: Tensor, observed: Tensor, known: Tensor, static: Tensor | None = None
     ) -> tuple[Tensor, Frame]:
         """The head's output, in units of its frame, and the frame."""
+        context, unit = self.compressed(context, observed)
+        scale = window_scale(context, observed, self.scaling)
+        return self.read(context, scale, unit, observed, known, static)
+
+    def compressed(self, context: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
+        """The context `(B, L)` as it is scaled: transformed, and 0 where not observed; and its unit `(B, 1)`."""
         context = context.masked_fill(~observed, 0)
         unit = log_unit(context, observed, self.transform)
-        context = compress(context, unit, self.transform)
-        scale = window_scale(context, observed, self.scaling)
+        return compress(context, unit, self.transform), unit
+
+    def read(
+        self, context: Tensor, scale: Scale, unit: Tensor, observed: Tensor, known: Tensor, static: Tensor | None
+    ) -> tuple[Tensor, Frame]:
+        """What `scaled` gives, from a compressed context and the scale to see it by."""
         bases = [
             seasonal_shortcut(context, observed, season, self.prediction_length, scale.mean)
             for season in self.shortcuts
@@ -102,6 +109,11 @@ class Network(nn.Module):
         base = (torch.stack(bases, dim=-1) * shares).sum(-1)
         output: Tensor = self.head(hidden)
         return output, Frame(base, scale.size, unit)
+
+    def quantiles(self, output: Tensor, frame: Frame) -> Tensor:
+        """An output as quantiles `(B, H, Q)` in the units of the data."""
+        base, size, unit = (part.unsqueeze(-1) for part in frame)
+        return expand(base + self.head.quantiles(output) * size, unit, self.transform)
 
     def in_units_of_output(self, target: Tensor, frame: Frame) -> Tensor:
         """What the output should have been: `(B, H)`. Where the frame has no size, nothing it says counts."""

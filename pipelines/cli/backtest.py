@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from forecast.errors import ParameterError, Problem
 from pipelines.cli.app import app, console
-from pipelines.cli.options import Data, Freq, ItemId, Overrides, Target, Timestamp, gather, read
+from pipelines.cli.options import Data, Freq, ItemId, Overrides, Query, Target, Timestamp, gather, read
 
 
 @app.command()
@@ -32,6 +32,7 @@ def backtest(
         str, typer.Option(help="naive, seasonal_naive, auto_ets, auto_theta, by commas.")
     ] = "naive,seasonal_naive",
     name: Annotated[str | None, typer.Option(help="The experiment; by default the first registered model's.")] = None,
+    query: Query = None,
     item_id: ItemId = None,
     timestamp: Timestamp = None,
     target: Target = None,
@@ -49,7 +50,7 @@ def backtest(
     names = pipeline.read_baselines(baselines)
     models = pipeline.load_models(model or [])
     horizon = prediction_length or min((one.forecaster.prediction_length for one in models.values()), default=None)
-    columns = {"path": data, "item_id": item_id, "timestamp": timestamp, "target": target, "freq": freq}
+    columns = {"path": data, "query": query, "item_id": item_id, "timestamp": timestamp, "target": target, "freq": freq}
     source = DataConfig.build(**columns)
     recipes = {}
     if recipe is not None:
@@ -69,7 +70,7 @@ def backtest(
         pipeline.build_baselines(names, table, horizon),
         table,
         Windows(horizon, windows, step or horizon, refit),
-        data,
+        source.address,
         output,
         console,
     )

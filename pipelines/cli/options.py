@@ -13,10 +13,14 @@ if TYPE_CHECKING:
     from forecast.table import SeriesTable
     from pipelines.settings import DataConfig
 
-DATA_HELP = "A Parquet or CSV file with a long table: item_id, timestamp, target."
+DATA_HELP = (
+    "A long table (item_id, timestamp, target): a Parquet or CSV file, a folder, a glob, an fsspec address "
+    "(s3://...), or a database (postgresql://USER@HOST/DATABASE) with --query."
+)
 Data = Annotated[str, typer.Option(help=DATA_HELP)]
 ItemId = Annotated[str | None, typer.Option(help="Column of the series' names, where it is another.")]
 Timestamp = Annotated[str | None, typer.Option(help="Column of the times, where it is another.")]
+Query = Annotated[str | None, typer.Option(help="What is read from a database: SQL, or a table's name.")]
 Target = Annotated[str | None, typer.Option(help="Column of the values, where it is another.")]
 Freq = Annotated[str | None, typer.Option(help="pandas' alias of the frequency (h, D, W, MS, ...); found by default.")]
 Model = Annotated[str, typer.Option(help="NAME@champion, NAME/3, models:/... or a folder.")]
@@ -28,9 +32,9 @@ Overrides = Annotated[
 
 def read(config: "DataConfig", covariates: "CovariatesConfig") -> "SeriesTable":
     """Read the series a command works on, and say what they are."""
-    from pipelines.data import read_data
+    from pipelines.data.read import read_data
 
-    console.print(f"reading {escape(config.path)}")
+    console.print(f"reading {escape(config.address)}")
     table = read_data(config, covariates)
     console.print(f"{len(table)} series, {int(table.observed.sum())} values, one every {table.frequency}")
     return table

@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from pipelines.cli.app import app, complaints, console
-from pipelines.cli.options import Data, Freq, ItemId, Model, Target, Timestamp, read_levels
+from pipelines.cli.options import Data, Freq, ItemId, Model, Query, Target, Timestamp, read_levels
 
 
 @app.command()
@@ -31,6 +31,7 @@ def predict(
     max_rejected: Annotated[
         float, typer.Option(help="Share of the series, 0 to 1, that may be rejected; with more nothing is written.")
     ] = 1.0,
+    query: Query = None,
     item_id: ItemId = None,
     timestamp: Timestamp = None,
     target: Target = None,
@@ -39,16 +40,21 @@ def predict(
     """Forecast every series of a table: streamed, several pieces at once; started again, it goes on."""
     from forecast.columns import Names
     from pipelines import predict as pipeline
+    from pipelines.data.address import is_database
+    from pipelines.data.read import read_frame
     from pipelines.registry import load
+    from pipelines.settings import DataConfig
 
     levels = read_levels(quantile_levels)
     pipeline.check_output(output)
     loaded = load(model)
-    console.print(f"reading {escape(data)}")
+    source = DataConfig.build(path=data, query=query, item_id=item_id, timestamp=timestamp, target=target)
+    console.print(f"reading {escape(source.address)}")
+    at_once = query is not None or is_database(data)
     try:
         summary = pipeline.predict(
             loaded.forecaster,
-            data,
+            read_frame(source, loaded.forecaster.covariates) if at_once else data,
             output,
             prediction_length=prediction_length,
             quantile_levels=levels,

@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from forecast.errors import ParameterError, Problem
 from pipelines.cli.app import app, console
-from pipelines.cli.options import Freq, ItemId, Target, Timestamp, read
+from pipelines.cli.options import Freq, ItemId, Query, Target, Timestamp, read
 
 if TYPE_CHECKING:
     from pipelines.promote import Registration
@@ -25,6 +25,7 @@ def promote(
     ] = False,
     reason: Annotated[str, typer.Option(help="Why, for the history.")] = "",
     history: Annotated[bool, typer.Option("--history", help="Show who was champion when, and why.")] = False,
+    query: Query = None,
     item_id: ItemId = None,
     timestamp: Timestamp = None,
     target: Target = None,
@@ -42,6 +43,8 @@ def promote(
         raise ParameterError(Problem(f"--version must be a number, found {found}", "say which: --version 4"))
     if reason and not force:
         raise ParameterError(Problem("--reason goes with --force", "leave it out, or add --force"))
+    if query is not None and data is None:
+        raise ParameterError(Problem("--query goes with --data", "name the database: --data ...", field="query"))
     from pipelines import promote as pipeline
 
     if force:
@@ -53,7 +56,7 @@ def promote(
         from pipelines.settings import DataConfig
 
         covariates = load(f"{name}/{version}").forecaster.covariates
-        columns = {"item_id": item_id, "timestamp": timestamp, "target": target, "freq": freq}
+        columns = {"query": query, "item_id": item_id, "timestamp": timestamp, "target": target, "freq": freq}
         table = read(DataConfig.build(path=data, **columns), covariates)
     say(name, pipeline.promote_version(name, version, table))
 

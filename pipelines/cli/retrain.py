@@ -6,7 +6,7 @@ import typer
 from rich.markup import escape
 
 from pipelines.cli.app import app, console
-from pipelines.cli.options import Freq, ItemId, Target, Timestamp, read
+from pipelines.cli.options import Freq, ItemId, Query, Target, Timestamp, read
 from pipelines.cli.promote import Name, say
 
 
@@ -20,6 +20,7 @@ def retrain(
         bool, typer.Option("--from-scratch", help="Start from fresh weights rather than from the champion's.")
     ] = False,
     promote: Annotated[bool, typer.Option(help="Put the model live where it is better than the champion.")] = True,
+    query: Query = None,
     item_id: ItemId = None,
     timestamp: Timestamp = None,
     target: Target = None,
@@ -32,7 +33,7 @@ def retrain(
     from pipelines import retrain as pipeline
 
     champion = pipeline.find_champion(name)
-    columns = {"item_id": item_id, "timestamp": timestamp, "target": target, "freq": freq}
+    columns = {"query": query, "item_id": item_id, "timestamp": timestamp, "target": target, "freq": freq}
     config = pipeline.settings(champion, {"path": data, **columns})
     table = read(config.data, config.forecaster.covariates)
     if idle := pipeline.nothing_to_do(champion, table, from_scratch):

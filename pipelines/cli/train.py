@@ -6,7 +6,7 @@ import typer
 
 from forecast.errors import ParameterError, Problem
 from pipelines.cli.app import app, console
-from pipelines.cli.options import DATA_HELP, Freq, ItemId, Overrides, Target, Timestamp, gather, read, split
+from pipelines.cli.options import DATA_HELP, Freq, ItemId, Overrides, Query, Target, Timestamp, gather, read, split
 from pipelines.cli.promote import say
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def train(
         typer.Option(help="One network, feedforward, cnn, rnn, gru or lstm, in place of the recipe's ensemble."),
     ] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Train no longer than this.")] = None,
+    query: Query = None,
     item_id: ItemId = None,
     timestamp: Timestamp = None,
     target: Target = None,
@@ -42,6 +43,7 @@ def train(
     """Train a model, judge it against naive forecasts, register it, and put it live if it is better."""
     options = {
         "data.path": data,
+        "data.query": query,
         "data.item_id": item_id,
         "data.timestamp": timestamp,
         "data.target": target,

@@ -1,13 +1,14 @@
 """forecast tune, forecast spaces: a search for better settings, and what it searches."""
 
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from pipelines.cli.app import app, console
-from pipelines.cli.options import Data, Freq, ItemId, Overrides, Target, Timestamp, gather, read, split
+from pipelines.cli.options import Data, Freq, ItemId, Overrides, Query, Target, Timestamp, gather, read, split
 
 spaces = typer.Typer(help="List the spaces that tune can search, or show one.", rich_markup_mode="markdown")
 app.add_typer(spaces, name="spaces")
@@ -52,6 +53,7 @@ def tune(
     jobs: Annotated[int, typer.Option(help="Trials at the same time, each a process with one thread.", min=1)] = 1,
     output: Annotated[Path | None, typer.Option(help="The recipe to write, by default NAME.yaml.")] = None,
     anew: Annotated[bool, typer.Option("--anew", help="Forget the study of that name, and start anew.")] = False,
+    query: Query = None,
     item_id: ItemId = None,
     timestamp: Timestamp = None,
     target: Target = None,
@@ -73,6 +75,7 @@ def tune(
     options = {
         "name": name,
         "data.path": data,
+        "data.query": query,
         "data.item_id": item_id,
         "data.timestamp": timestamp,
         "data.target": target,
@@ -107,9 +110,22 @@ def tune(
         for key, (before, now) in found.changes.items():
             if now != before:
                 console.print(f"  {key}: {escape(now)} (was {escape(before)})", highlight=False)
-        console.print(
-            f"written to {escape(str(written))}; train it with: forecast train --recipe {escape(str(written))}"
-        )
+        console.print(f"written to {escape(str(written))}; train it with: {escape(_train(written, options))}")
     console.print(f"study {escape(name)} in {study_address()}; run {tuned.run_id}, look at it with: forecast ui")
     if tuned.stopped_by is not None:
         raise typer.Exit(128 + tuned.stopped_by)
+
+
+def _train(recipe: Path, options: dict[str, Any]) -> str:
+    """The command that trains a recipe on the data of its search: fit to be copied into a shell.
+
+    Args:
+        recipe: The file.
+        options: Settings by their paths, as the search was asked for them; None where an option was not given.
+    """
+    words = ["forecast", "train", "--recipe", str(recipe)]
+    for key in ("data.path", "data.query", "data.item_id", "data.timestamp", "data.target", "data.freq", "name"):
+        if options[key] is not None:
+            option = "data" if key == "data.path" else key.removeprefix("data.").replace("_", "-")
+            words += [f"--{option}", options[key]]
+    return shlex.join(words)

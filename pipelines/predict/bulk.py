@@ -86,7 +86,7 @@ def predict(
 
     Args:
         model: Any trained forecaster.
-        data: A Parquet file, a folder of them, a CSV file or a frame.
+        data: A frame, or Parquet or CSV files: one, a folder, a glob, or an address fsspec knows.
         output: The .parquet or .csv file to write. It appears whole or not at all.
         prediction_length: Steps; as many as the model was trained for when left out.
         quantile_levels: Levels in (0, 1).

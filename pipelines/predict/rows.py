@@ -1,7 +1,6 @@
 """A long table as rows that are read one after the other: of Parquet files a piece at a time, of all else at once."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -13,10 +12,9 @@ from pyarrow import ArrowException
 
 from forecast.columns import Names, read_file
 from forecast.errors import DataError, Problem
+from pipelines.data.files import BATCH, Files, find_files, is_one_file, kind_of, reading
 
-BATCH = 1 << 18  # rows read at once
 BUFFER = 1 << 20  # bytes of a file
-PARQUET = (".parquet", ".pq")
 
 
 class Rows(Protocol):
@@ -41,7 +39,7 @@ class Rows(Protocol):
 
 
 def open_rows(data: str | Path | pd.DataFrame, names: Names) -> Rows:
-    """The rows of a Parquet file, a folder of them, a CSV file or a frame.
+    """The rows of a frame, or of Parquet or CSV files: one, a folder, a glob, or an address fsspec knows.
 
     Raises:
         DataError: There is no such file, it cannot be read, lacks a column or has no rows.
@@ -49,15 +47,12 @@ def open_rows(data: str | Path | pd.DataFrame, names: Names) -> Rows:
     if isinstance(data, pd.DataFrame):
         columns = _needed(list(map(str, data.columns)), names)
         rows: Rows = TableRows(data[columns], names, int(pd.util.hash_pandas_object(data[columns]).sum()))
-    elif (path := Path(data)).is_dir():
-        found = sorted(one for suffix in PARQUET for one in path.rglob(f"*{suffix}") if one.name[0] not in "._")
-        if not found:
-            raise DataError("no-such-file", Problem(f"there is no Parquet file in {str(path)!r}", "check the path"))
-        rows = ParquetRows(found, names)
-    elif path.is_file() and path.suffix.lower() in PARQUET:
-        rows = ParquetRows([path], names)
+    elif is_one_file(str(data)) and kind_of(str(data)) != "Parquet":
+        rows = TableRows(read_file(Path(data), names), names, find_files(str(data)).identity)
+    elif (files := find_files(str(data))).are_parquet:
+        rows = ParquetRows(files, names)
     else:
-        rows = TableRows(read_file(path, names), names, _files([path]))
+        rows = TableRows(pa.concat_tables(files.batches(names), promote_options="permissive"), names, files.identity)
     if not rows.count:
         raise DataError("empty-table", Problem("the table has no rows", "send at least one series"))
     return rows
@@ -87,12 +82,13 @@ class ParquetRows:
 
     streamed = True
 
-    def __init__(self, paths: Sequence[Path], names: Names) -> None:
-        self.identity: object = _files(paths)
+    def __init__(self, files: Files, names: Names) -> None:
+        self.identity: object = files.identity
+        self._system, paths = files.system, files.paths
         schemas = []
-        self._groups: list[tuple[Path, list[int]]] = []  # rows of each row group
+        self._groups: list[tuple[str, list[int]]] = []  # rows of each row group
         for path in paths:
-            with _reading(path), pq.ParquetFile(path) as file:
+            with reading(path), pq.ParquetFile(path, filesystem=self._system) as file:
                 found, footer = file.schema_arrow, file.metadata
                 groups = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
             schemas.append(pa.schema([found.field(name) for name in _needed(found.names, names)]))
@@ -112,7 +108,8 @@ class ParquetRows:
             first = int(np.searchsorted(before, start, side="right")) - 1
             start -= int(before[first])
             text = [field.name for field in wanted if field.name == self.item_id and pa.types.is_dictionary(field.type)]
-            with _reading(path), pq.ParquetFile(path, read_dictionary=text, buffer_size=BUFFER) as file:
+            options = {"filesystem": self._system, "read_dictionary": text, "buffer_size": BUFFER}
+            with reading(path), pq.ParquetFile(path, **options) as file:
                 numbers = list(range(first, len(groups)))
                 for batch in file.iter_batches(BATCH, row_groups=numbers, columns=columns, use_threads=False):
                     if start < len(batch):
@@ -166,18 +163,13 @@ def _needed(found: list[str], names: Names) -> list[str]:
     return [name for name in (*names.choose(found), *names.covariates.all) if name is not None]
 
 
-def _files(paths: Sequence[Path]) -> list[tuple[str, int, int]]:
-    """Files as they are now: path, size, time of the last change."""
-    return [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-
-
 def _as_arrow(frame: pd.DataFrame) -> pa.Table:
     """A frame as a table; a column that holds numbers and text is text."""
     mixed = {str(name): frame[name].map(str, na_action="ignore") for name in frame if frame[name].dtype == object}
     return pa.Table.from_pandas(frame.assign(**mixed), preserve_index=False).replace_schema_metadata()
 
 
-def _common(paths: Sequence[Path], schemas: Sequence[pa.Schema]) -> pa.Schema:
+def _common(paths: Sequence[str], schemas: Sequence[pa.Schema]) -> pa.Schema:
     """The one schema that all files fit into.
 
     Raises:
@@ -188,19 +180,6 @@ def _common(paths: Sequence[Path], schemas: Sequence[pa.Schema]) -> pa.Schema:
         try:
             common = pa.unify_schemas([common, schema], promote_options="permissive")
         except ArrowException as error:
-            problem = Problem(f"{str(path)!r} does not fit {str(paths[0])!r}: {error}", "convert one of them")
+            problem = Problem(f"{path!r} does not fit {paths[0]!r}: {error}", "convert one of them")
             raise DataError("unreadable-file", problem) from None
     return common
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Faults of a Parquet file, in this library's words."""
-    try:
-        yield
-    except DataError:
-        raise
-    except (ArrowException, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0][:200]
-        problem = Problem(f"{str(path)!r} cannot be read as Parquet: {reason}", "check the file")
-        raise DataError("unreadable-file", problem) from error

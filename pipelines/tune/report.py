@@ -4,20 +4,21 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from forecast.errors import ParameterError, Problem, without_password
+from forecast.errors import ParameterError, Problem
+from pipelines.evaluation import markdown_table
+from pipelines.pictures import Picture, write_page
+from pipelines.pictures.style import styled
 from pipelines.settings import TrainConfig, put
 from pipelines.tune.space import LEFT_OPEN, Space
 from pipelines.tune.study import State, best_trial, counts, first_trial, trial_state
 
 if TYPE_CHECKING:
     from optuna import Study
-    from plotly.graph_objects import Figure
 
 MARK = "# Tuned for "  # what a recipe written here begins with
 FEWEST_TO_COMPARE = 10  # judged trials that tell which settings matter: half of them are compared with all
@@ -103,7 +104,7 @@ def with_values(settings: Mapping[str, Any], values: Mapping[str, Any]) -> dict[
 
 def headline(config: TrainConfig, result: Found, metric: str) -> str:
     """The search in one line, which begins its recipe."""
-    data = without_password(config.data.path)
+    data = config.data.address
     number = sum(result.trials.values())
     return f"{MARK}{config.name} on {data}: {METRICS[metric]} {result.comparison}, trial {result.number} of {number}."
 
@@ -112,18 +113,17 @@ def note(config: TrainConfig, result: Found, metric: str, windows: int, report: 
     """The search in Markdown."""
     steps = windows * config.forecaster.prediction_length
     ended = ", ".join(f"{number} {state}" for state, number in result.trials.items() if number)
+    changes = [[key, before, "" if now == before else now] for key, (before, now) in result.changes.items()]
     lines = [
         f"**Search for {config.name}** ({config.forecaster.label}, {config.forecaster.prediction_length} steps ahead) "
-        f"on {without_password(config.data.path)}: trial {result.number:03d} is the best, "
+        f"on {config.data.address}: trial {result.number:03d} is the best, "
         f"{METRICS[metric]} {result.comparison}.",
         "",
         f"Trials: {ended}. All were judged on the same {steps} steps of each series, and trained on what came before. "
         f"The {steps} steps after these, the last of the series, no trial has seen: `forecast train --recipe "
         "best.yaml` judges by them.",
         "",
-        "| setting | started from | found |",
-        "| --- | --- | --- |",
-        *(f"| {key} | {before} | {'' if now == before else now} |" for key, (before, now) in result.changes.items()),
+        markdown_table(["setting", "started from", "found"], changes),
         "",
     ]
     lines += [f"The history of the search, and which settings matter: `{report}` among the artifacts.", ""]
@@ -133,17 +133,10 @@ def note(config: TrainConfig, result: Found, metric: str, windows: int, report: 
 
 def write_report(path: Path, study: "Study", title: str, metric: str) -> None:
     """Pictures of the search as one page, which holds all that it needs to be shown."""
-    parts, script = [], True
-    for heading, about, figure in _figures(study, METRICS[metric]):
-        figure.update_layout(title=None, margin={"t": 30})
-        picture = figure.to_html(full_html=False, include_plotlyjs=script, config={"displaylogo": False})
-        parts.append(f"<h2>{escape(heading)}</h2><p>{escape(about)}</p><div>{picture}</div>")
-        script = False
-    style = "body{font:16px/1.5 system-ui,sans-serif;max-width:1100px;margin:2rem auto;padding:0 1rem;color:#222}"
-    style += "div{overflow-x:auto}"
-    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{style}</style>'
-    page = f'<!doctype html><html lang="en"><head>{head}</head><body><h1>{escape(title)}</h1>{"".join(parts)}</body>'
-    path.write_text(f"{page}</html>\n", encoding="utf-8")
+    pictures = list(_pictures(study, METRICS[metric]))
+    for picture in pictures:
+        styled(picture.figure).update_layout(title=None)
+    write_page(path, title, pictures)
 
 
 def write(path: Path, text: str) -> None:
@@ -162,34 +155,34 @@ def write(path: Path, text: str) -> None:
         raise ParameterError(Problem(f"{str(path)!r} cannot be written: {error}", hint, field="output")) from None
 
 
-def _figures(study: "Study", metric: str) -> "Iterator[tuple[str, str, Figure]]":
-    """Heading, caption and picture of each view there are trials enough for."""
+def _pictures(study: "Study", metric: str) -> Iterator[Picture]:
+    """Each view of the search that there are trials enough for."""
     from optuna import visualization
     from optuna.importance import PedAnovaImportanceEvaluator
 
     judged = [trial for trial in study.get_trials(deepcopy=False) if trial_state(trial) == "complete"]
-    yield (
+    yield Picture(
         "History",
         f"The {metric} of each trial that was judged, and the best so far. Less is better.",
         visualization.plot_optimization_history(study, target_name=metric),
     )
     if len(judged) >= FEWEST_TO_COMPARE:
-        yield (
+        yield Picture(
             "Which settings matter",
             "How much each setting has to do with being in the better half of the trials (PED-ANOVA, Watanabe 2023).",
             visualization.plot_param_importances(study, PedAnovaImportanceEvaluator(target_quantile=0.5)),
         )
-    yield (
+    yield Picture(
         "Each setting",
         f"The {metric} against the value of each setting by itself; later trials are darker.",
         visualization.plot_slice(study, target_name=metric),
     )
-    yield (
+    yield Picture(
         "All settings at once",
         "A line for each trial; drag along an axis to keep only the lines that pass there.",
         visualization.plot_parallel_coordinate(study, target_name=metric),
     )
-    yield (
+    yield Picture(
         "On the way",
         "MASE while the trials trained, in tenths of the training; the lines that end early were given up. "
         "Of an ensemble, the networks follow each other.",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import yaml
 
 from forecast.table import SeriesTable
-from pipelines.record import describe
+from pipelines.record import describe, log_datasets
+from pipelines.record.note import NOTE
 from pipelines.settings import TrainConfig
 from pipelines.tracking import experiment_id, registry_errors
 
@@ -83,7 +84,7 @@ class Runs:
         from mlflow.entities import RunTag
 
         with registry_errors():
-            everything = {**tags, "mlflow.note.content": note}
+            everything = {**tags, NOTE: note}
             self.client.log_batch(self.run_id, tags=[RunTag(key, value[:5000]) for key, value in everything.items()])
             self.client.log_text(self.run_id, recipe, "best.yaml")
             self.client.log_artifact(self.run_id, str(report))
@@ -98,6 +99,7 @@ class Runs:
         run = self.client.create_run(self.experiment, run_name=f"tune {config.forecaster.label}")
         run_id = str(run.info.run_id)
         describe(self.client, run_id, config, table)
+        log_datasets(self.client, run_id, config.data, training=table)
         for key, value in (("task", "tune"), ("mlflow.source.name", "forecast tune")):
             self.client.set_tag(run_id, key, value)
         written = {key: one.model_dump(mode="json", exclude_defaults=True) for key, one in space.items()}

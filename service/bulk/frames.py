@@ -87,7 +87,9 @@ class Frames:
     def _decode(self, message: pa.Buffer) -> pa.RecordBatch | None:
         try:
             if self.schema is None:
-                self.schema = _plain(pa.ipc.read_schema(message))
+                # Without its metadata: pandas would take from there, and believe, what the columns are.
+                schema = pa.ipc.read_schema(message).remove_metadata()
+                self.schema = pa.schema(list(zip(schema.names, schema.types, strict=True)))  # names are text
                 return None
             batch = pa.ipc.read_record_batch(message, self.schema)
             batch.validate(full=True)
@@ -107,17 +109,6 @@ async def read_frames(body: AsyncIterator[bytes], frames: Frames) -> AsyncIterat
             if batch.num_rows:
                 yield batch
     frames.end()
-
-
-def _plain(schema: pa.Schema) -> pa.Schema:
-    """Names and types alone: metadata may be anything, and pandas would believe them.
-
-    Raises:
-        ValueError: A name or a time zone is no text.
-    """
-    for field in schema:
-        field.name.encode(), str(field.type).encode()
-    return pa.schema([pa.field(field.name, field.type) for field in schema])
 
 
 def _body_size(head: memoryview, want_schema: bool) -> int:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from forecast.errors import ModelNotFound, Problem, RegistryUnavailable, without_password
 from forecast.reference import ModelReference
+from forecast.refusals import advice
 
 NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the second is MLflow's word for an unknown alias
 DATA, SCORES, BASELINE = "data", "backtest/", "baseline/"
@@ -107,7 +108,7 @@ def unavailable(tracking_uri: str, error: Exception) -> RegistryUnavailable:
     return RegistryUnavailable(
         Problem(
             f"the model registry at {tracking_uri} cannot be used: {reason_of(error)}",
-            "check MLFLOW_TRACKING_URI, and that what it names is running",
+            advice(str(error), tracking_uri),
         )
     )
 

@@ -157,10 +157,10 @@ class RestRegistry:
             problem = response.json() if "json" in response.headers.get("content-type", "") else {}
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise unavailable(self._uri, error) from error
-        message = str(problem.get("message") or f"{response.status_code} {response.reason_phrase}")
+        message = str(problem.get("message") or response.text or response.reason_phrase).strip()
         if reference is not None and problem.get("error_code") in NOT_THERE:
             raise not_found(reference, self._uri, message.splitlines()[0][:200])
-        raise unavailable(self._uri, RuntimeError(message))
+        raise unavailable(self._uri, RuntimeError(f"error code {response.status_code}: {message}"))
 
 
 def _pairs(entries: list[dict[str, str]]) -> dict[str, str]:

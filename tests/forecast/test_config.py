@@ -73,7 +73,7 @@ def test_all_wrong_values_are_told_at_once():
 
 
 def test_the_horizon_is_the_only_setting_without_a_default():
-    with pytest.raises(ParameterError, match="prediction_length: field required"):
+    with pytest.raises(ParameterError, match="prediction_length is missing; set it"):
         ForecasterConfig.build()
     assert ForecasterConfig.build(prediction_length=3).network == NetworkConfig()
 

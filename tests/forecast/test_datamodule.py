@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from forecast.config import ForecasterConfig
-from forecast.datamodule import MOST_VALIDATED, WindowsDataModule
+from forecast.datamodule import WindowsDataModule
 from forecast.errors import DataError
+from forecast.windows import MOST_VALIDATED
 from tests.forecast.test_windows import make_table
 
 

@@ -86,8 +86,10 @@ def test_the_report_reads_from_top_to_bottom(output: str, folder: Path):
     assert "recipes trained anew before each" in report
     assert f"it is not recorded what {TINY} has learnt from" in report
     assert "it is not recorded what" in output
-    for heading in ("Everyone on the same windows", "MASE by lead time", "erred most"):
+    for heading in ("Everyone on the same windows", "MASE by lead time", "erred most", "Pictures"):
         assert heading in report
+    page = (folder / "out/first/pictures.html").read_text(encoding="utf-8")
+    assert page.count("<h2>") == 4
 
 
 def test_the_run_holds_a_run_for_each(output: str, folder: Path):
@@ -104,7 +106,12 @@ def test_the_run_holds_a_run_for_each(output: str, folder: Path):
         assert run.data.metrics["backtest/mase"] == pytest.approx(found.loc[name, "mase"])
         assert len(client.get_metric_history(run.info.run_id, "lead_time/mase")) == 24
     assert parent.data.params["number"] == "3"
-    assert {file.path for file in client.list_artifacts(parent.info.run_id)} >= {"report.md", "forecasts.parquet"}
+    assert {file.path for file in client.list_artifacts(parent.info.run_id)} >= {
+        "report.md",
+        "forecasts.parquet",
+        "pictures.html",
+    }
+    assert [one.dataset.name for one in parent.inputs.dataset_inputs] == ["data.parquet"]
 
 
 @pytest.mark.parametrize(

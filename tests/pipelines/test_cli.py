@@ -74,7 +74,7 @@ SPOILT: dict[str, tuple[Spoil, list[str]]] = {
     ),
     "another frequency than the model's": (
         lambda f: f.assign(timestamp=pd.date_range("2020", periods=400, freq="D")),
-        ["step by D", "by h"],
+        ["steps by D", "by h"],
     ),
     "too short a series": (lambda f: f.iloc[:10], ["'a'", "has 10", "at least 24"]),
 }

@@ -151,7 +151,7 @@ def test_files_that_do_not_fit_together_are_named(model: Forecaster, tmp_path: P
     with pytest.raises(DataError, match=r"b.parquet' cannot be read as Parquet"):
         predict(model, tmp_path / "data", tmp_path / "out.parquet")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"no Parquet file in .*empty"):
+    with pytest.raises(DataError, match=r"no Parquet or CSV file at .*empty"):
         predict(model, tmp_path / "empty", tmp_path / "out.parquet")
 
 

@@ -34,7 +34,7 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         target = wave + random.normal(size=len(hours))
         frames.append(pd.DataFrame({"item_id": f"place {place}", "timestamp": times, "target": target}))
     table = pd.concat(frames)
-    table[table["timestamp"] < "2024-01-01" + pd.Timedelta(days=DAYS)].to_parquet(folder / "old.parquet")
+    table[table["timestamp"] < pd.Timestamp("2024-01-01") + pd.Timedelta(days=DAYS)].to_parquet(folder / "old.parquet")
     table.to_parquet(folder / "new.parquet")
     return folder
 

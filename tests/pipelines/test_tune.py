@@ -1,6 +1,7 @@
 """`forecast tune`: what a search leaves behind, how it goes on, and that it never sees what train judges by."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -132,7 +133,7 @@ def test_the_pictures_need_nothing_from_elsewhere(tuned: Path, tmp_path: Path) -
     assert "<link" not in page
 
 
-def test_the_recipe_holds_what_was_found_and_the_windows_that_no_trial_saw(tuned: Path) -> None:
+def test_the_recipe_holds_what_was_found_and_the_windows_that_no_trial_saw(tuned: Path, table_path: Path) -> None:
     study = studied(tuned)
     assert (tuned / "counts.yaml").read_text().startswith("# Tuned for counts on ")
     recipe = load_recipe(str(tuned / "counts.yaml"))
@@ -142,7 +143,10 @@ def test_the_recipe_holds_what_was_found_and_the_windows_that_no_trial_saw(tuned
     assert forecaster["training"]["learning_rate"] == study.best_params["training.learning_rate"]
     assert forecaster["context_length"] == study.best_params["context_length"]
     assert forecaster["training"]["max_epochs"] == 2
-    assert "forecast train --recipe counts.yaml" in (tuned / "tune.out").read_text()
+    command = shlex.join(
+        ["forecast", "train", "--recipe", "counts.yaml", "--data", str(table_path), "--name", "counts"]
+    )
+    assert f"train it with: {command}\n" in (tuned / "tune.out").read_text()
 
 
 @pytest.mark.slow
@@ -212,8 +216,8 @@ def test_the_same_command_goes_on_gives_up_what_is_worse(tuned: Path, table_path
 
 
 def test_settings_that_do_not_fit_together_are_a_failed_trial_with_its_reason(tuned: Path, table_path: Path) -> None:
-    (tuned / "patches.yaml").write_text("network.patch_length: {choices: [24, 36]}")
-    asked = ["--trials", "4", "--space", "patches.yaml"]
+    (tuned / "patch-lengths.yaml").write_text("network.patch_length: {choices: [24, 36]}")
+    asked = ["--trials", "4", "--space", "patch-lengths.yaml"]
     done = run_forecast(tuned, *words(table_path, *asked, name="patches", settings=("network.patch_length=24",)))
     assert done.returncode == 0, done.stdout + done.stderr
     reason = "context_length=48 is not a multiple of network.patch_length=36"

@@ -1,0 +1,58 @@
+"""Pictures as one HTML file that needs nothing else: plotly's script is in it, once for all of them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+# The script is 4.8 MB of every page; the pictures of a run add a few hundred kB at most, as each draws no more
+# points than a screen shows, however many series there are. MLflow's pages show artifacts up to 50 MB.
+# No button sends a picture anywhere.
+CONTROLS = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["sendChartToCloud"]}
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 1.5rem auto; padding: 0 1rem; color: #222 }
+h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin: 2.2rem 0 0 } p { margin: .2rem 0 .6rem; color: #555 }
+figure { margin: 0; overflow-x: auto }
+"""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure and what it says.
+
+    Attributes:
+        title: The finding, as a short sentence.
+        about: How to read it.
+        figure: The figure, without a title of its own.
+    """
+
+    title: str
+    about: str
+    figure: "Figure"
+
+
+def write_page(path: Path, title: str, pictures: Iterable[Picture]) -> None:
+    """Write pictures below each other, as one page that opens offline.
+
+    Args:
+        path: The file to write.
+        title: The page's title.
+        pictures: What it shows, in order.
+    """
+    parts = [f"<h1>{escape(title)}</h1>"]
+    for number, picture in enumerate(pictures):
+        drawn = picture.figure.to_html(
+            full_html=False,
+            include_plotlyjs=number == 0,
+            config=CONTROLS,
+            div_id=f"picture-{number + 1}",
+        )
+        parts.append(f"<h2>{escape(picture.title)}</h2><p>{escape(picture.about)}</p><figure>{drawn}</figure>")
+    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
+    body = "\n".join(parts)
+    page = f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{body}</body></html>\n'
+    path.write_text(page, encoding="utf-8")
