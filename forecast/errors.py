@@ -8,12 +8,13 @@
     │   └── ModelDamaged      its files are missing, altered or do not fit together
     ├── TrainingError         training went wrong: the loss is no longer a number
     ├── RegistryUnavailable   the tracking store or model registry does not answer
+    ├── ServiceUnavailable    a forecasting service does not answer, or has too much to do
     └── DiskFull              there is no room left for what must be kept
 
     DataWarning               the series can be used; something about them is worth knowing
 
 Every error carries a `code` (short, stable, for programs) and `problems` (for people): what was
-found, where, and what to do about it. All but the last three branches are the caller's to mend.
+found, where, and what to do about it. All but the last four branches are the caller's to mend.
 """
 
 import re
@@ -127,6 +128,12 @@ class RegistryUnavailable(ForecastError):
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(replace(problem, detail=without_password(problem.detail)))
+
+
+class ServiceUnavailable(ForecastError):
+    """A forecasting service does not answer, or has too much to do."""
+
+    code = "service-unavailable"
 
 
 class DiskFull(ForecastError):

@@ -7,7 +7,7 @@ from service.access.rates import whole_seconds
 from service.access.settings import AccessSettings
 from service.problems import ProblemError
 
-OPEN = frozenset({"/livez", "/readyz", "/openapi.json", "/docs", "/docs/page.js", "/docs/page.css"})
+OPEN = frozenset({"/livez", "/readyz", "/openapi.json"})
 """Paths that need no key: what they answer is the same for all, and says nothing of models or callers."""
 UNLIMITED = frozenset({*OPEN, "/metrics"})
 """Paths that are not counted: whoever watches the service must see it most when there is most to do."""

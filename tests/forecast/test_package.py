@@ -28,3 +28,9 @@ def test_forecasting_needs_neither_lightning_nor_mlflow_nor_statsforecast(code):
     command = [sys.executable, "-c", f"{code}\n{check}"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_client_needs_no_torch():
+    check = "import sys, forecast.client; print(sorted({'torch', 'fastapi', 'mlflow'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
