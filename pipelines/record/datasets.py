@@ -4,7 +4,6 @@ import json
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from forecast.errors import without_password
 from forecast.table import SeriesTable
 from pipelines.record.origin import data_digest, time_span
 from pipelines.settings import DataConfig
@@ -38,7 +37,7 @@ def dataset(data: DataConfig, table: SeriesTable) -> "Dataset":
     """One table as MLflow knows it; its digest is the beginning of `data_digest`."""
     from mlflow.entities import Dataset
 
-    path = without_password(data.path)
+    path = data.address
     start, end = time_span(table)
     profile = {
         "num_rows": int(table.lengths.sum()),
