@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from forecast.backtest import Backtest
-from forecast.errors import without_password
 from forecast.table import SeriesTable
 from pipelines.evaluation import METRIC, THIS, Scores, as_markdown, best_baseline
 from pipelines.pictures import Picture
@@ -66,14 +65,14 @@ def spaced(leaderboard: Scores) -> str:
     return as_markdown(leaderboard).replace(" | ", " &emsp;| ").replace("--- &emsp;", "---")
 
 
-def data_in_words(path: str, table: SeriesTable) -> str:
+def data_in_words(address: str, table: SeriesTable) -> str:
     """Series, span and frequency, as a sentence."""
     start, end = time_span(table)
     steps, missing = int(table.lengths.sum()), int(table.missing().sum())
     series = "one series" if len(table) == 1 else f"{len(table):,} series"
     gaps = f", {missing:,} of them missing" if missing else ", none missing"
     return (
-        f"{series} of `{without_password(path)}`, from {start} to {end}, a value every "
+        f"{series} of `{address}`, from {start} to {end}, a value every "
         f"{step_name(table.frequency).removeprefix('step of ')} (`{table.frequency.alias}`): {steps:,} steps{gaps}."
     )
 
