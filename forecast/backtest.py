@@ -67,9 +67,8 @@ class Backtest:
 
     def per_series(self, model: str) -> pd.DataFrame:
         """The metrics of each series by itself, over its windows: a row by `item_id`, for those that have any."""
-        means = pd.DataFrame(self._by_window(model)).groupby(self.series).mean()
-        sums = pd.DataFrame({name: part.sum(1) for name, part in self._parts(model).items()}).groupby(self.series).sum()
-        return _with_shares(means, sums).set_axis(pd.Index(self.table.item_ids[means.index], name="item_id"))
+        means = over_windows(self.per_window(model), self.series)
+        return means.set_axis(pd.Index(self.table.item_ids[means.index], name="item_id"))
 
     def per_lead_time(self, model: str) -> pd.DataFrame:
         """The metrics of each step of the horizon by itself, over windows: a row by `lead_time`, from 1 on.
@@ -218,6 +217,21 @@ def backtest(
         scale=np.concatenate([metrics.seasonal_error(history, lag) for _, history in parts]),
         deviation=np.concatenate([metrics.seasonal_deviation(history, lag) for _, history in parts]),
     )
+
+
+def over_windows(windows: pd.DataFrame, groups: npt.NDArray[np.int64]) -> pd.DataFrame:
+    """The metrics of groups of windows, such as those of a series, or all of several backtests.
+
+    Args:
+        windows: M rows of `Backtest.per_window`.
+        groups: `(M,)` which group each belongs to.
+
+    Returns:
+        `mase, rmsse, smape, wql, coverage80`: a row by group, for those that have any window.
+    """
+    grouped = windows.groupby(groups)
+    sums = grouped[["loss", "size", "inside", "observed"]].sum()
+    return _with_shares(grouped[["mase", "rmsse", "smape"]].mean(), sums)
 
 
 def _too_short(table: SeriesTable, prediction_length: int, models: Sequence[Predictor | Fit]) -> DataError:

@@ -73,7 +73,7 @@ class CovariateColumns:
             rows: R.
 
         Raises:
-            DataError: A value is not what its column holds, infinite or beyond 1e37 ("bad-covariate").
+            DataError: A value is not what its column holds, infinite or beyond 1e33 ("bad-covariate").
         """
         values = np.empty((rows, len(names.all)), np.float32)
         categories = {}

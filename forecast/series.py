@@ -4,7 +4,7 @@ This is the single place where series are checked. `read_series` takes frames an
 the same columns as arrays (the service); both end in the same checks, in this order:
 
 1. every row has an item id, an ISO 8601 or pandas timestamp (or a step number) and a number or nothing
-   as its target; no value is infinite or beyond 1e37;
+   as its target; no value is infinite or beyond 1e33;
 2. no series holds a timestamp twice; rows may come in any order;
 3. all series lie on one time grid, whose frequency is given or found; gaps become missing values;
 4. every series has at least one value;

@@ -52,8 +52,8 @@ class SeriesTable:
             f"{int((self.lengths - self.missing()).sum())} observed)"
         )
 
-    def drop_last(self, steps: int) -> Self:
-        """The same series without their last `steps` steps; those that would be empty are left out.
+    def drop_last(self, steps: int | Ints) -> Self:
+        """The same series without their last `steps` steps (`(N,)`, or as many of each); empty ones are left out.
 
         Covariates stay: what was known in advance of these steps is then the future's. Shares the values:
         nothing is copied.

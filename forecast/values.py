@@ -9,7 +9,7 @@ import pandas as pd
 from forecast.calendar import Times
 from forecast.errors import DataError, Problem
 
-LARGEST = 1e37  # so that a few times a value stays within float32
+LARGEST = 1e33  # forecasts of the wildest series reach some hundred times as far, and stay within float32
 UTC_OFFSET = r"[T ].*(?:Z|[+-]\d\d(?::?\d\d)?)$"  # at the end of an ISO 8601 time
 NUMERIC = ("boolean", "integer", "floating", "mixed-integer-float", "decimal", "empty")  # as pandas infers them
 

@@ -37,9 +37,13 @@ def write_answer(
         DataError: A forecast goes past the year 9999.
         FloatingPointError: A forecast is not finite; the model is broken.
     """
-    version = {"name": model.name, "version": model.version, "run_id": model.run_id}
     answers = predictions(model, parts, forecasts, quantile_levels)
-    return to_json({"model": version, "predictions": [answers[place] for place in sorted(answers)]})
+    return to_json({"model": version_of(model), "predictions": [answers[place] for place in sorted(answers)]})
+
+
+def version_of(model: ServedModel) -> dict[str, str | None]:
+    """A `schema.ModelVersion`."""
+    return {"name": model.name, "version": model.version, "run_id": model.run_id}
 
 
 def predictions(
@@ -58,9 +62,9 @@ def predictions(
     names = [str(level) for level in quantile_levels]
     for part, forecast in zip(parts, forecasts, strict=True):
         check_finite(model, forecast)
-        numbers = _short(forecast.transpose(0, 2, 1)).tolist()  # (N, 1 + R, H)
+        numbers = short(forecast.transpose(0, 2, 1)).tolist()  # (N, 1 + R, H)
         caution = model.forecaster.caution(forecast.shape[1])
-        times = _times(part.table, forecast.shape[1])
+        times = times_of(part.table, forecast.shape[1])
         for series, place in enumerate(part.places):
             mean, *quantiles = numbers[series]
             answers[place] = {
@@ -99,7 +103,7 @@ def check_end(table: SeriesTable, horizon: int) -> None:
         raise DataError("bad-timestamp", problem)
 
 
-def _short(numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+def short(numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """The 64-bit floats that print as the 32-bit ones do: 0.1, not 0.10000000149011612."""
     text = pa.array(numbers.ravel()).cast(pa.string())
     return text.cast(pa.float64()).to_numpy().reshape(numbers.shape)  # type: ignore[no-any-return]
@@ -107,10 +111,10 @@ def _short(numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
 
 def texts_of(table: SeriesTable, horizon: int) -> list[list[str]]:
     """The future of each series as JSON has it; steps are told as text too."""
-    return [[str(time) for time in next(iter(times.values()))] for times in _times(table, horizon)]
+    return [[str(time) for time in next(iter(times.values()))] for times in times_of(table, horizon)]
 
 
-def _times(table: SeriesTable, horizon: int) -> list[dict[str, list[str] | list[int]]]:
+def times_of(table: SeriesTable, horizon: int) -> list[dict[str, list[str] | list[int]]]:
     """The future of each series: its `timestamps`, or its `steps`."""
     if table.frequency.kind == "step":
         return [{"steps": list(range(1, horizon + 1))}] * len(table)

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 import forecast
 from service.access import AccessSettings
 from service.access.guard import Guard, SecurityHeaders
+from service.backtest.route import router as backtest_router
 from service.bulk.route import router as bulk_router
 from service.engine import Engine, EngineLimits
 from service.limits import LIMITS, body_bytes
@@ -68,7 +69,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.models, app.state.engine, app.state.metrics = models, engine, metrics
-    for part in (router, bulk_router):
+    for part in (router, bulk_router, backtest_router):
         app.include_router(part)
     for kind in (ProblemError, HTTPException, Exception):
         app.add_exception_handler(kind, _refuse)

@@ -5,8 +5,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 from fastapi.concurrency import run_in_threadpool
 
+from forecast import Forecaster, SeriesTable
 from forecast.calendar import Frequency
 from forecast.errors import DataError, ForecastError, ModelNotFound, ParameterError, Problem
 from forecast.predictor import check_horizon
@@ -14,10 +17,9 @@ from service.answers import write_answer
 from service.caller import Caller
 from service.covariates import check_covariates
 from service.engine import Engine
-from service.limits import LIMITS
 from service.models import Models, ServedModel
 from service.problems import ProblemError, ProblemItem, pointer
-from service.reading import read_request
+from service.reading import check_answer_size, read_request
 from service.schema import ForecastRequest
 from service.tables import Part, lay_out_request
 
@@ -38,20 +40,40 @@ async def answer(body: bytes, models: Models, engine: Engine, caller: Caller) ->
     """
     order = await _run(len(body) > LARGE_BODY, _read, body, models)
     forecaster, levels = order.model.forecaster, order.request.parameters.quantile_levels
+    tables = [part.table for part in order.parts]
     try:
-        forecasts = await _all(
-            [
-                engine.forecast(
-                    forecaster, part.table, order.prediction_length, levels, caller.deadline, caller.has_gone
-                )
-                for part in order.parts
-            ]
-        )
+        forecasts = await forecast_tables(tables, forecaster, order.prediction_length, levels, engine, caller)
         numbers = sum(forecast.size for forecast in forecasts)
         written = await _run(numbers > LARGE_ANSWER, write_answer, order.model, order.parts, forecasts, levels)
     except (DataError, ParameterError) as error:
         raise located(error, order.request) from error
     return order.model, written
+
+
+async def forecast_tables(
+    tables: Sequence[SeriesTable],
+    forecaster: Forecaster,
+    prediction_length: int,
+    quantile_levels: Sequence[float],
+    engine: Engine,
+    caller: Caller,
+) -> list[npt.NDArray[np.float32]]:
+    """Forecast the tables of one request.
+
+    Returns:
+        `(N, H, 1 + R)` for each.
+
+    Raises:
+        DataError: A series cannot be forecast.
+        ParameterError: The horizon or a level is out of range.
+        ProblemError: There is too much to do, or the caller's time is up.
+    """
+    return await _all(
+        [
+            engine.forecast(forecaster, table, prediction_length, quantile_levels, caller.deadline, caller.has_gone)
+            for table in tables
+        ]
+    )
 
 
 def located(error: ForecastError, request: ForecastRequest | None = None) -> ProblemError:
@@ -88,18 +110,14 @@ class _Order:
 
 
 def _read(body: bytes, models: Models) -> _Order:
-    request = read_request(body)
+    request = read_request(body, ForecastRequest)
     parameters = request.parameters
     try:
         model = models.get(parameters.model)
         trained = model.forecaster.prediction_length
         horizon = trained if parameters.prediction_length is None else parameters.prediction_length
         check_horizon(horizon, model.forecaster.longest_horizon)
-        numbers = len(request.inputs) * horizon * (1 + len(parameters.quantile_levels))
-        if numbers > LIMITS.forecast_values:
-            detail = f"the answer would hold {numbers} numbers, {LIMITS.forecast_values} are given"
-            hint = "send fewer series, steps or quantile levels in one request"
-            raise ProblemError("too-much", [ProblemItem(pointer="/inputs", detail=detail, hint=hint)])
+        check_answer_size(len(request.inputs), horizon, 1 + len(parameters.quantile_levels))
         covariates = model.forecaster.covariates
         check_covariates(request, covariates, horizon)
         parts = lay_out_request(request, Frequency.parse(model.forecaster.config.frequency or "step"), covariates)

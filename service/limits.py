@@ -9,7 +9,7 @@ class Limits(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     body_bytes: int = Field(16 * 2**20, description="Bytes of a request's body.")
-    series: int = Field(1_000, description="Series in a request.")
+    series: int = Field(1_000, description="Series in a request; of a backtest, their windows.")
     points_per_series: int = Field(100_000, description="Values in one series.")
     points: int = Field(500_000, description="Values in all series of a request together.")
     steps: int = Field(

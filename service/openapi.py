@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from service.backtest.schema import BacktestRequest
 from service.problems import MEDIA_TYPE, ProblemDocument
 from service.schema import ForecastRequest
 
@@ -33,16 +34,28 @@ EXAMPLES: dict[str, Any] = {
     "undated": {"summary": "Values alone", "value": {"inputs": [{"target": _SEASON}]}},
 }
 
-FORECAST_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": {"$ref": REF.format(model="ForecastRequest")}, "examples": EXAMPLES},
+BACKTEST_EXAMPLES: dict[str, Any] = {
+    "two windows": {
+        "summary": "Two windows of six hours, each forecast from what came before it",
+        "value": {
+            "inputs": [{"item_id": "shop_1", "start": "2024-01-01T00:00:00", "target": _SEASON}],
+            "parameters": {"prediction_length": 6, "windows": 2, "quantile_levels": [0.1, 0.5, 0.9]},
         },
-    }
+    },
+    "undated": {
+        "summary": "Values alone",
+        "value": {"inputs": [{"target": _SEASON}], "parameters": {"prediction_length": 6}},
+    },
 }
 
 
+def _json_body(model: str, examples: dict[str, Any]) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": REF.format(model=model)}, "examples": examples}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+FORECAST_BODY = _json_body("ForecastRequest", EXAMPLES)
+BACKTEST_BODY = _json_body("BacktestRequest", BACKTEST_EXAMPLES)
 _LINES = "application/x-ndjson"
 _ARROW = "application/vnd.apache.arrow.stream"
 _LINE = (
@@ -89,7 +102,12 @@ def describe(app: FastAPI) -> Callable[[], dict[str, Any]]:
                 tags=app.openapi_tags,
             )
             _, definitions = models_json_schema(
-                [(ForecastRequest, "validation"), (ProblemDocument, "serialization")], ref_template=REF
+                [
+                    (ForecastRequest, "validation"),
+                    (BacktestRequest, "validation"),
+                    (ProblemDocument, "serialization"),
+                ],
+                ref_template=REF,
             )
             schemas = content.setdefault("components", {}).setdefault("schemas", {})
             schemas.update(definitions["$defs"])

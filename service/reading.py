@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import TypeVar
 
+from fastapi import Request
 from pydantic import ValidationError
 
 from service.limits import LIMITS
@@ -10,9 +12,30 @@ from service.problems import ERRORS_SHOWN, ProblemError, ProblemItem, pointer
 from service.schema import ForecastRequest, Strict
 from service.schema_errors import explain
 
+Asked = TypeVar("Asked", bound=ForecastRequest)
 
-def read_request(body: bytes) -> ForecastRequest:
+
+def check_media_type(request: Request) -> None:
+    """Take a body of JSON alone, as it is.
+
+    Raises:
+        ProblemError: It says that it is something else, or compressed.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        detail = f"the body's Content-Type is {media_type[:50] or 'not given'}; send application/json"
+        raise ProblemError("unsupported-media-type", detail=detail)
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity":
+        raise ProblemError("unsupported-media-type", detail="the body is compressed; send it as it is")
+
+
+def read_request(body: bytes, kind: type[Asked]) -> Asked:
     """Parse and check a body.
+
+    Args:
+        body: JSON.
+        kind: What it should be.
 
     Returns:
         The request, in which every series has an item id.
@@ -21,7 +44,7 @@ def read_request(body: bytes) -> ForecastRequest:
         ProblemError: The body is not JSON, does not fit the schema, or asks for too much.
     """
     try:
-        request = ForecastRequest.model_validate_json(body)
+        request = kind.model_validate_json(body)
     except ValidationError as error:
         raise explain(error, body) from None
     for place, series in enumerate(request.inputs):
@@ -34,6 +57,25 @@ def read_request(body: bytes) -> ForecastRequest:
             "too-much", [_item("/inputs", f"{points} values in all, {LIMITS.points} are taken", "send fewer series")]
         )
     return request
+
+
+def check_answer_size(series: int, horizon: int, columns: int) -> None:
+    """Refuse a request whose answer would be too large.
+
+    Args:
+        series: How many forecasts it would hold.
+        horizon: Steps of each.
+        columns: Numbers for each step.
+
+    Raises:
+        ProblemError: It would hold more numbers than are given.
+    """
+    numbers = series * horizon * columns
+    if numbers > LIMITS.forecast_values:
+        detail = f"the answer would hold {numbers} numbers, {LIMITS.forecast_values} are given"
+        raise ProblemError(
+            "too-much", [_item("/inputs", detail, "send fewer series, steps or quantile levels in one request")]
+        )
 
 
 def check_series(request: ForecastRequest) -> None:

@@ -14,6 +14,7 @@ from service.metrics import Metrics
 from service.models import Models, ServedModel
 from service.openapi import FORECAST_BODY, problems
 from service.problems import ProblemError
+from service.reading import check_media_type
 from service.ready import made_by, named, ready
 from service.schema import (
     CovariateCard,
@@ -43,7 +44,7 @@ async def forecast(request: Request) -> Response:
     was sent (in UTC where a series' offsets differ); series without times get steps 1 to H.
     """
     models = ready(request)
-    _check_media_type(request)
+    check_media_type(request)
     engine: Engine = request.app.state.engine
     caller = caller_of(request, engine.limits)
     model, content = await answer(await request.body(), models, engine, caller)
@@ -91,16 +92,6 @@ async def metrics(request: Request) -> Response:
     """Requests, failures, passes, the queue and the models, in Prometheus' text format; of all workers together."""
     figures: Metrics = request.app.state.metrics
     return Response(await run_in_threadpool(figures.exposition), headers={"Content-Type": CONTENT_TYPE})
-
-
-def _check_media_type(request: Request) -> None:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        detail = f"the body's Content-Type is {media_type[:50] or 'not given'}; send application/json"
-        raise ProblemError("unsupported-media-type", detail=detail)
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding != "identity":
-        raise ProblemError("unsupported-media-type", detail="the body is compressed; send it as it is")
 
 
 def _card(model: ServedModel, models: Models) -> ModelCard:

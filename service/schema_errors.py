@@ -24,6 +24,7 @@ WORDS = {  # by pydantic's type of error: what is wrong, and what to do
     "string_pattern_mismatch": ("should be an ISO 8601 time", TIME_HINT),
     "string_too_long": ("should have at most {max_length} characters", None),
     "string_too_short": ("is empty", "leave it out, or name the series"),
+    "greater_than_equal": ("should be {ge} or more", None),
     "too_short": ("is empty", "send at least one"),
     "too_long": ("has {actual_length} entries, {max_length} are taken", "send fewer in one request"),
 }
@@ -33,6 +34,7 @@ SCALAR = {
     "int_from_float",
     "float_type",
     "finite_number",
+    "greater_than_equal",
     "string_pattern_mismatch",
     "covariate_type",
 }

@@ -179,7 +179,7 @@ REASONS = {
     "empty": (broken("empty", target=np.nan), "all-missing", "all 60 are missing"),
     "gone": (broken("gone", HOURS[[0, *range(1, 60)]]), "all-missing", "no value in its last 168 steps"),
     "infinite": (broken("infinite", target=np.inf), "infinite-value", "{!r} has the value inf"),
-    "huge": (broken("huge", target=1e38), "value-too-large", "which is beyond 1e+37"),
+    "huge": (broken("huge", target=1e38), "value-too-large", "which is beyond 1e+33"),
     "old": (broken("old", HOURS.insert(0, pd.Timestamp("0001-01-01"))), "bad-timestamp", "0001-01-01"),
     "daily": (broken("daily", pd.date_range("2024-01-01", periods=60, freq="D")), "frequency-mismatch", "by D"),
     "sparse": (broken("sparse", HOURS[:2].append(HOURS[2:] + pd.Timedelta("9000D"))), "too-sparse", "60 values"),

@@ -26,7 +26,7 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(fields | text, inner, max_size=4),
     max_leaves=20,
 )
-numbers = st.none() | st.floats(-1e37, 1e37) | st.integers(-1000, 1000)
+numbers = st.none() | st.floats(-1e33, 1e33) | st.integers(-1000, 1000)
 times = st.sampled_from(
     ["0000-01-01", "1969-12-31T23:00-12:00", "2024-02-29T00:00", "9998-01-01T00:00Z", "2024-01-01T00:30+23:59"]
 )

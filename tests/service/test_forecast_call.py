@@ -198,3 +198,12 @@ def test_item_ids_may_be_any_text(client: httpx.Client) -> None:
     names = ["Zürich/Süd", "~1", "\u0000", "a\nb", "😀"]
     predictions = post(client, *({"item_id": name, "target": season()} for name in names))
     assert [prediction["item_id"] for prediction in predictions] == names
+
+
+@pytest.mark.parametrize("horizon", [24, 192])
+def test_the_wildest_of_the_largest_numbers(client: httpx.Client, horizon: int) -> None:
+    """However far the model swings and goes on from its own forecasts, they stay finite."""
+    random = np.random.default_rng(0)
+    wild = [(random.choice([-1, 0.999, 1], 168) * 1e33).tolist() for _ in range(100)]
+    lone = [[0.0] * at + [1e33] + [0.0] * (167 - at) for at in range(0, 168, 8)]
+    post(client, *({"target": target} for target in wild + lone), prediction_length=horizon)

@@ -120,6 +120,7 @@ def test_openapi_is_whole(client: httpx.Client) -> None:
         "/livez",
         "/metrics",
         "/readyz",
+        "/v1/backtest",
         "/v1/forecast",
         "/v1/forecast:bulk",
         "/v1/models",
