@@ -24,6 +24,8 @@ def check_covariates(request: ForecastRequest, covariates: CovariatesConfig, pre
     Raises:
         ProblemError: Names the fields.
     """
+    if not covariates.names and not any(map(_has_covariates, request.inputs)):
+        return
     for kind, problems in (
         ("invalid-request", _unknown(request, covariates)),
         ("missing-covariate", _missing(request, covariates)),
@@ -42,11 +44,17 @@ def past_columns(chosen: Sequence[SeriesInput], covariates: CovariatesConfig) ->
 
 def add_future(table: SeriesTable, chosen: Sequence[SeriesInput], covariates: CovariatesConfig) -> SeriesTable:
     """A table of some series with what they know in advance."""
+    if not covariates.known:
+        return table
     return with_future(table, [_lists(series) for series in chosen], covariates)
 
 
 def _lists(series: SeriesInput) -> CovariateLists:
     return CovariateLists(*(_given(series, field) for field in FIELDS))
+
+
+def _has_covariates(series: SeriesInput) -> bool:
+    return bool(series.past_covariates or series.future_covariates or series.static_covariates)
 
 
 def _given(series: SeriesInput, field: str) -> dict[str, Any]:
