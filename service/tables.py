@@ -22,7 +22,7 @@ from forecast.series import lay_out
 from forecast.values import parse_time_texts
 from service.covariates import add_future, past_columns
 from service.limits import LIMITS
-from service.schema import ForecastRequest, SeriesInput
+from service.schema import SeriesInput, SeriesRequest
 from service.schema_errors import TIME_HINT
 
 STEP = Frequency.parse("step")
@@ -43,7 +43,7 @@ class Part:
     table: SeriesTable
 
 
-def lay_out_request(request: ForecastRequest, model_frequency: Frequency, covariates: CovariatesConfig) -> list[Part]:
+def lay_out_request(request: SeriesRequest, model_frequency: Frequency, covariates: CovariatesConfig) -> list[Part]:
     """Put the series of a request on time grids.
 
     Args:

@@ -26,6 +26,7 @@ class ForecastInspection(Result):
     Attributes:
         name: The network, as in `Inspection`.
         item_id: The series.
+        length: Steps of the series up to the forecast.
         times: `(L + H,)` times of the history read and of the steps ahead.
         history: `(L,)` the values read, NaN where nothing was observed.
         levels: `(Q,)` the network's quantile levels.
@@ -39,6 +40,7 @@ class ForecastInspection(Result):
 
     name: str
     item_id: str
+    length: int
     times: pd.Index
     history: Floats
     levels: Floats
@@ -77,7 +79,7 @@ class ForecastInspection(Result):
 
 
 def inspect_forecast(
-    config: ForecasterConfig, ensemble: Ensemble, table: SeriesTable, series: int = 0
+    config: ForecasterConfig, ensemble: Ensemble, table: SeriesTable, series: int = 0, lead_time: int | None = None
 ) -> tuple[ForecastInspection, ...]:
     """Look at the forecast from the end of one series, of each network alone.
 
@@ -86,15 +88,18 @@ def inspect_forecast(
         ensemble: Its networks (`Forecaster.network`); not changed.
         table: The series.
         series: Which of them.
+        lead_time: Which step ahead `attribution` explains, from 1; the mean over all when left out.
     """
     one = table.select(np.array([series]))
     return tuple(
-        _inspect(network, alone, one, name)
+        _inspect(network, alone, one, name, lead_time)
         for network, alone, name in zip(ensemble.members, config.networks, config.names, strict=True)
     )
 
 
-def _inspect(network: Network, config: ForecasterConfig, table: SeriesTable, name: str) -> ForecastInspection:
+def _inspect(
+    network: Network, config: ForecasterConfig, table: SeriesTable, name: str, lead_time: int | None
+) -> ForecastInspection:
     """The only series of a table; the configuration is that of this network alone."""
     batch = latest_windows(config, table)
     look = look_at(network, batch, unroll=False)
@@ -105,12 +110,13 @@ def _inspect(network: Network, config: ForecasterConfig, table: SeriesTable, nam
     return ForecastInspection(
         name=name,
         item_id=str(table.item_ids[0]),
+        length=end,
         times=table.timestamps(table.times(np.arange(end - context, end + horizon)[None])),
         history=torch.where(look.batch.observed, look.batch.context, torch.nan)[0].numpy(),
         levels=network.head.levels.numpy(),
         quantiles=quantiles,
         states=states(network, batch),
-        attribution=attribution(network, batch),
+        attribution=attribution(network, batch, lead_time),
         connectivity=connectivity(network, batch),
         covariates=covariate_effects(network, config, batch),
         similar=similar_windows(network, config, table),
