@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from forecast.compiled import Forecasting
 from forecast.levels import level_shares
-from forecast.networks import Ensemble
 from forecast.windows import Batch
 
 MOST_BLOCKS = 8  # how often a forecast may follow on its own
@@ -16,7 +16,7 @@ def windows_read(blocks: int) -> int:
     return 1 + (blocks - 1) * len(PATHS)
 
 
-def roll(network: Ensemble, batch: Batch, blocks: int, levels: Tensor) -> Tensor:
+def roll(network: Forecasting, batch: Batch, blocks: int, levels: Tensor) -> Tensor:
     """Forecast block after block, each of the trained horizon.
 
     From the second block on there is no single past any more, but one for each of a few quantiles of the

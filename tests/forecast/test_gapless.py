@@ -17,7 +17,9 @@ from forecast.values import _usual_times, parse_times
 
 ZONES = (None, UTC, timezone(timedelta(hours=5, minutes=30)), timezone(-timedelta(hours=3)))
 VALUES = st.lists(
-    st.one_of(st.floats(-1e6, 1e6), st.sampled_from([np.nan, np.inf, 1e38])) | st.floats(-10, 10), min_size=1, max_size=9
+    st.one_of(st.floats(-1e6, 1e6), st.sampled_from([np.nan, np.inf, 1e38])) | st.floats(-10, 10),
+    min_size=1,
+    max_size=9,
 )
 
 
