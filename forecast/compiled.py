@@ -48,7 +48,7 @@ class CompiledNetwork:
         with warnings.catch_warnings(), torch.inference_mode():
             warnings.simplefilter("ignore")  # of its successors
             traced = torch.jit.trace(network, _inputs(windows(2)), check_trace=False)  # type: ignore[no-untyped-call]
-            self._forward: Callable[..., Tensor] = torch.jit.freeze(traced)  # type: ignore[no-untyped-call]
+            self._forward: Callable[..., Tensor] = torch.jit.freeze(traced)
         for number in (1, 3, 5):  # the first passes are slow as well: they are optimised then
             self._compare(network, _inputs(windows(number)))
 

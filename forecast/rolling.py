@@ -44,7 +44,7 @@ def roll(network: Forecasting, batch: Batch, blocks: int, levels: Tensor) -> Ten
         known = batch.known[:, block * horizon : past + (block + 1) * horizon]
         beside = (part.repeat_interleave(len(paths), dim=0) for part in (known, batch.static))
         each = network(context.flatten(0, 1), observed.flatten(0, 1), *beside)
-        each = each.unflatten(0, (-1, len(paths)))  # (B, P, H, Q)
+        each = each.view(-1, len(paths), *each.shape[1:])  # (B, P, H, Q)
         quantiles = _quantiles_of_all(each, levels)
         parts.append(quantiles)
     return torch.cat(parts, dim=1)
