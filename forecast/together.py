@@ -62,7 +62,7 @@ def forecast_together(model: "Forecaster", questions: Sequence[Question]) -> lis
         windows, places, start = [], [], 0
         for _, group in groupby(alike, key=lambda number: layouts[number]):
             numbers = list(group)
-            windows.append(_windows(model, join([questions[number].table for number in numbers]), blocks))
+            windows.append(windows_to_forecast(model, join([questions[number].table for number in numbers]), blocks))
             for number in numbers:
                 table, horizon, levels = questions[number]
                 places.append(Place(start, start + len(table), horizon, tuple(levels), answers[number]))
@@ -71,7 +71,8 @@ def forecast_together(model: "Forecaster", questions: Sequence[Question]) -> lis
     return [parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in answers]
 
 
-def _windows(model: "Forecaster", table: SeriesTable, blocks: int) -> Windows:
+def windows_to_forecast(model: "Forecaster", table: SeriesTable, blocks: int) -> Windows:
+    """The windows from which so many blocks of the trained horizon are forecast: the latest of each series."""
     return Windows(
         table.keep_last(model.context_length),
         model.context_length,
@@ -87,7 +88,7 @@ def _answer(model: "Forecaster", windows: Sequence[Windows], blocks: int, places
     levels = torch.tensor(trained)
     for first, batch in _batches(windows):
         with torch.inference_mode():
-            quantiles = roll(model.network, batch, blocks, levels)
+            quantiles = roll(model.forecasting, batch, blocks, levels)
         last = first + len(quantiles)
         here = [place for place in places if place.start < last and place.end > first]
         for asked, alike in groupby(here, key=lambda place: place.levels):

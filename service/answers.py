@@ -14,6 +14,8 @@ from forecast.errors import DataError, Problem
 from service.models import ServedModel
 from service.tables import Part
 
+Times = list[str] | list[int] | npt.NDArray[np.datetime64]
+
 LAST = np.datetime64("9999-12-31T23:59:59.999999", "us")  # beyond it ISO 8601 has no four-digit year
 
 
@@ -113,7 +115,7 @@ def texts_of(table: SeriesTable, horizon: int) -> list[list[str]]:
     return [[str(time) for time in next(iter(times.values()))] for times in times_of(table, horizon)]
 
 
-def times_of(table: SeriesTable, horizon: int) -> list[dict[str, Sequence[Any]]]:
+def times_of(table: SeriesTable, horizon: int) -> list[dict[str, Times]]:
     """The future of each series: its `timestamps`, or its `steps`."""
     if table.frequency.kind == "step":
         return [{"steps": list(range(1, horizon + 1))}] * len(table)
@@ -129,7 +131,7 @@ def times_of(table: SeriesTable, horizon: int) -> list[dict[str, Sequence[Any]]]
     return [{"timestamps": _texts(row, days and not suffix, suffix)} for row in local]
 
 
-def _texts(times: npt.NDArray[np.datetime64], days: bool, suffix: str) -> Sequence[Any]:
+def _texts(times: npt.NDArray[np.datetime64], days: bool, suffix: str) -> list[str] | npt.NDArray[np.datetime64]:
     """ISO 8601; dates alone where steps of days without an offset fall on midnight, as such data are sent."""
     micros = times.view(np.int64)
     unit: Literal["D", "s", "us"] = "us" if (micros % SECOND).any() else "s"

@@ -8,6 +8,7 @@ killed when it takes too long.
 import asyncio
 import multiprocessing
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, finalize
 
 from forecast import Forecaster, SeriesTable
 from forecast.errors import DataError, Problem
@@ -39,6 +40,7 @@ class Inspector:
     def __init__(self, waiting: int = WAITING, seconds: float = SECONDS) -> None:
         self._most, self._seconds = waiting, seconds
         self._there = 0  # the one under way, and those that wait
+        self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inspector")
         self._child = _Child()
 
@@ -70,9 +72,14 @@ class Inspector:
             raise ProblemError("overloaded", detail=detail, headers={"Retry-After": "10"})
         self._there += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._thread, self._ask, forecaster, (table, lead_time, version), deadline, has_gone
-            )
+            async with self._turn:
+                seconds = min(deadline - time.monotonic(), self._seconds)
+                if seconds <= 0 or has_gone():
+                    raise ProblemError("deadline-passed", detail="the time was up before the look began")
+                question = (table, lead_time, version)
+                return await asyncio.get_running_loop().run_in_executor(
+                    self._thread, self._child.ask, forecaster, question, seconds
+                )
         finally:
             self._there -= 1
 
@@ -81,31 +88,31 @@ class Inspector:
         self._child.end()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _ask(
-        self, forecaster: Forecaster, question: tuple[Any, ...], deadline: float, has_gone: Callable[[], bool]
-    ) -> bytes:
-        left = min(deadline - time.monotonic(), self._seconds)
-        if left <= 0 or has_gone():
-            raise ProblemError("deadline-passed", detail="the time was up before the look began")
-        return self._child.ask(forecaster, question, left)
-
 
 class _Child:
-    """The process. Used by one thread at a time."""
+    """The process. Asked by one thread at a time."""
 
     def __init__(self) -> None:
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
-        self._folders: WeakKeyDictionary[Forecaster, tempfile.TemporaryDirectory[str]] = WeakKeyDictionary()
+        self._folders: WeakKeyDictionary[Forecaster, str] = WeakKeyDictionary()
 
     def ask(self, forecaster: Forecaster, question: tuple[Any, ...], seconds: float) -> bytes:
+        """Ask, and wait for the answer.
+
+        Raises:
+            DataError: The series cannot be looked at.
+            ProblemError: The time is up.
+            RuntimeError: The process came to an end.
+        """
         folder = self._folders.get(forecaster)
         if folder is None:
-            folder = self._folders[forecaster] = tempfile.TemporaryDirectory(prefix="forecast-inspect-")
-            forecaster.save(folder.name)
+            folder = self._folders[forecaster] = tempfile.mkdtemp(prefix="forecast-inspect-")
+            finalize(forecaster, shutil.rmtree, folder, ignore_errors=True)
+            forecaster.save(folder)
         try:
             pipe = self._open()
-            pipe.send((folder.name, *question))
+            pipe.send((folder, *question))
             if not pipe.poll(seconds):
                 self.end()
                 raise ProblemError("deadline-passed", detail=f"the look took longer than {seconds:.0f} seconds")
