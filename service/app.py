@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 import forecast
+from service import docs_page
 from service.access import AccessSettings
 from service.access.guard import Guard, SecurityHeaders
 from service.backtest.route import router as backtest_router
@@ -66,13 +67,13 @@ def create_app(
         title="Forecasting service",
         description=DESCRIPTION,
         version=forecast.__version__,
-        docs_url=None,  # the usual pages load scripts from elsewhere
+        docs_url=None,  # the usual pages load scripts from elsewhere: see docs_page
         redoc_url=None,
         max_body_size=LIMITS.body_bytes,
         lifespan=lifespan,
     )
     app.state.models, app.state.engine, app.state.metrics, app.state.inspector = models, engine, metrics, inspector
-    for part in (router, bulk_router, backtest_router, inspect_router):
+    for part in (router, bulk_router, backtest_router, inspect_router, docs_page.router):
         app.include_router(part)
     for kind in (ProblemError, HTTPException, Exception):
         app.add_exception_handler(kind, _refuse)

@@ -14,6 +14,7 @@ from service.inspection.schema import InspectRequest
 from service.problems import MEDIA_TYPE, ProblemDocument
 from service.schema import ForecastRequest
 
+KEY = "API key"
 REF = "#/components/schemas/{model}"
 _SEASON = [round(100 + 20 * math.sin(2 * math.pi * hour / 24), 1) for hour in range(48)]
 
@@ -122,8 +123,10 @@ def describe(app: FastAPI) -> Callable[[], dict[str, Any]]:
                 ],
                 ref_template=REF,
             )
-            schemas = content.setdefault("components", {}).setdefault("schemas", {})
-            schemas.update(definitions["$defs"])
+            components = content.setdefault("components", {})
+            components.setdefault("schemas", {}).update(definitions["$defs"])
+            components["securitySchemes"] = {KEY: {"type": "http", "scheme": "bearer"}}
+            content["security"] = [{KEY: []}, {}]  # or none: a service may do without keys
             app.openapi_schema = content
         return app.openapi_schema
 

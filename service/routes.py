@@ -66,13 +66,21 @@ async def show_model(request: Request, name: str) -> ModelCard:
     return _card(named(models, name), models)
 
 
-@router.get("/livez", tags=["Health"], summary="Whether the process lives", responses=problems())
+@router.get(
+    "/livez", tags=["Health"], summary="Whether the process lives", responses=problems(), openapi_extra={"security": []}
+)
 async def livez() -> Status:
     """200 as long as the process answers at all."""
     return Status(status="live")
 
 
-@router.get("/readyz", tags=["Health"], summary="Whether forecasts are answered", responses=problems(503))
+@router.get(
+    "/readyz",
+    tags=["Health"],
+    summary="Whether forecasts are answered",
+    responses=problems(503),
+    openapi_extra={"security": []},
+)
 async def readyz(request: Request) -> Status:
     """200 once every model is loaded and has given its golden forecast, until the process is told to stop."""
     models = ready(request)

@@ -3,13 +3,14 @@
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service import docs_page
 from service.access.rates import whole_seconds
 from service.access.settings import AccessSettings
 from service.problems import ProblemError
 
-OPEN = frozenset({"/livez", "/readyz", "/openapi.json"})
+OPEN = frozenset({"/livez", "/readyz", "/openapi.json", *docs_page.PATHS})
 """Paths that need no key: what they answer is the same for all, and says nothing of models or callers."""
-UNLIMITED = frozenset({*OPEN, "/metrics"})
+UNLIMITED = frozenset({"/livez", "/readyz", "/metrics"})
 """Paths that are not counted: whoever watches the service must see it most when there is most to do."""
 
 HEADERS = (
