@@ -35,23 +35,35 @@ class Picture:
     figure: "Figure"
 
 
-def write_page(path: Path, title: str, pictures: Iterable[Picture]) -> None:
-    """Write pictures below each other, as one page that opens offline.
+@dataclass(frozen=True)
+class Passage:
+    """Words between pictures.
+
+    Attributes:
+        html: Ready to be shown: whatever is not ours is escaped.
+    """
+
+    html: str
+
+
+def write_page(path: Path, title: str, content: Iterable[Picture | Passage]) -> None:
+    """Write pictures and words below each other, as one page that opens offline.
 
     Args:
         path: The file to write.
         title: The page's title.
-        pictures: What it shows, in order.
+        content: What it shows, in order.
     """
-    parts = [f"<h1>{escape(title)}</h1>"]
-    for number, picture in enumerate(pictures):
-        drawn = picture.figure.to_html(
-            full_html=False,
-            include_plotlyjs=number == 0,
-            config=CONTROLS,
-            div_id=f"picture-{number + 1}",
+    parts, drawn = [f"<h1>{escape(title)}</h1>"], 0
+    for one in content:
+        if isinstance(one, Passage):
+            parts.append(one.html)
+            continue
+        drawn += 1
+        figure = one.figure.to_html(
+            full_html=False, include_plotlyjs=drawn == 1, config=CONTROLS, div_id=f"picture-{drawn}"
         )
-        parts.append(f"<h2>{escape(picture.title)}</h2><p>{escape(picture.about)}</p><figure>{drawn}</figure>")
+        parts.append(f"<h2>{escape(one.title)}</h2><p>{escape(one.about)}</p><figure>{figure}</figure>")
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
     body = "\n".join(parts)
     page = f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{body}</body></html>\n'
