@@ -125,8 +125,8 @@ def judge(regimes: Regimes) -> Verdict:
     if high <= (1 + WORSE) * least:
         failures.append(f"the highest rate, {rates[-1]:g}, is not too high")
     found = (
-        f"the same network ends at a validation loss of {low:.3f} with a rate of {rates[0]:g}, {least:.3f} with "
-        f"{rates[best]:g} and {_number(high)} with {rates[-1]:g}"
+        f"the same network ends at a validation loss of {_number(low)} with a rate of {rates[0]:g}, {_number(least)} "
+        f"with {rates[best]:g} and {_number(high)} with {rates[-1]:g}"
     )
     return judged(failures, found)
 
@@ -151,7 +151,7 @@ def pictures(regimes: Regimes) -> tuple[Picture, ...]:
     by_rate.update_xaxes(type="log", exponentformat="power", dtick=1)
     by_rate.update_xaxes(title="learning rate", row=2, col=1)
     by_rate.update_yaxes(title="loss / untrained", row=1, col=1)
-    by_rate.update_yaxes(title="validation loss", row=2, col=1)
+    by_rate.update_yaxes(title="validation loss", type="log", row=2, col=1)
     inside = "inside" if reading.verdict == "good" else "outside"
     first = Picture(
         f"A rate of {rates[best]:g} ends best, {inside} what the range test calls good "
@@ -169,15 +169,13 @@ def pictures(regimes: Regimes) -> tuple[Picture, ...]:
             epochs = np.arange(1, len(curve.val_loss) + 1)
             name = f"{rates[place]:g}, {('too low', 'good', 'too high')[int(place > 0) + int(place > best)]}"
             curves.add_trace(line(name, color, epochs, curve.val_loss, mode="lines+markers"))
-    styled(curves, "epoch", "validation loss, deviations of the window").update_xaxes(dtick=1)
-    title = (
-        f"At {rates[0]:g} it still creeps down when {rates[best]:g} is done; at {rates[-1]:g} it settles nowhere low"
-    )
+    styled(curves, "epoch", "validation loss, deviations of the window").update_xaxes(dtick=1).update_yaxes(type="log")
+    title = f"At {rates[0]:g} the loss creeps down, at {rates[best]:g} it falls, at {rates[-1]:g} it never gets there"
     second = Picture(
         title if judge(regimes).holds else f"The lowest, the best and the highest rate: {rates[best]:g} ends best",
-        "Validation loss by epoch: mean absolute error in standard deviations of each window's history. Adam, whose "
-        "steps are bounded by the rate, and gradients that are clipped: too high a rate does not explode here, it "
-        "just stays bad.",
+        "Validation loss by epoch: mean absolute error in standard deviations of each window's history. With Adam "
+        "a step changes every weight by about the rate: too low a rate needs more epochs than there are, too high a "
+        "one throws the weights about.",
         curves,
     )
     return first, second
@@ -188,4 +186,6 @@ def _last_losses(curves: Sequence[LearningCurve | None]) -> Floats:
 
 
 def _number(loss: float) -> str:
-    return f"{loss:.3f}" if np.isfinite(loss) else "no number any more"
+    if not np.isfinite(loss):
+        return "no number any more"
+    return f"{loss:.3f}" if loss < 100 else f"{loss:,.0f}"

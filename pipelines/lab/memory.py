@@ -240,4 +240,4 @@ def _by_lag(shares: dict[str, Floats], lag: int) -> Any:
 
 def _listed(names: Sequence[str]) -> str:
     short = [name.replace(", gates half shut", " with half shut gates") for name in names]
-    return " and ".join([", ".join(short[:-1]), short[-1]] if len(short) > 1 else short)
+    return " and the ".join([", the ".join(short[:-1]), short[-1]] if len(short) > 1 else short)

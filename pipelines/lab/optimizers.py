@@ -15,7 +15,7 @@ from pipelines.lab.networks import BARE, settings
 from pipelines.pictures import Picture
 from pipelines.pictures.style import BASELINE, MODEL, OTHERS, line, styled
 
-RATES = (4e-4, 4e-3, 4e-2, 4e-1)
+RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 WORSE = 0.05  # above its own best loss: from there on a rate does not suit an optimizer
 CLOSE = 0.10  # above the least loss of all: within it optimizers end about as well
 
