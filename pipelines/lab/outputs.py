@@ -24,12 +24,11 @@ from pipelines.pictures.style import ACTUAL, BASELINE, MODEL, line, styled
 UNSEEN = 28  # days at the series' ends that both are judged on
 INTERVAL = (0.1, 0.9)
 HOLDS = 0.10  # the 80 % interval may hold so much more or less than it says
-AS_GOOD = 0.02  # errors that differ by less are alike
 
 LESSON = Lesson(
     claim=(
-        "Squared error teaches the mean and nothing else; cross-entropy over bins teaches the whole distribution, and "
-        "its points are as good."
+        "Squared error teaches the mean and nothing else; cross-entropy over bins teaches the whole distribution, its "
+        "median and how sure it is."
     ),
     explanation=(
         "The same network is trained twice. One gives one number for each hour, and squared error makes it the mean of "
@@ -37,7 +36,7 @@ LESSON = Lesson(
         "probability of each of 100 ranges of value (bins), and cross-entropy asks that the bin that came had been "
         "likely. It is a classifier, trained like any other, and answers every question about what may come: its "
         "median errs least in absolute terms, the interval between its quantiles says how sure it is, and it may have "
-        "two humps. It pays with coarseness (a bin is as fine as it gets) and with 100 outputs for each hour."
+        "two humps. Each is best at what it was asked for: the mean in squared error, the median in absolute error."
     ),
     formulas=(
         "softmax: p_k = exp z_k / ∑_j exp z_j",
@@ -151,12 +150,13 @@ def measure(
     """
     seen = table.drop_last(UNSEEN * HORIZON)
     pace = {"max_epochs": epochs, "batches_per_epoch": batches, "batch_size": 128}
-    shape = {"kind": "gru", "hidden_size": hidden_size, "transform": "none"}
-    config, learnt = {}, {}
+    # Without the logarithm that counts are usually compressed by: the mean of logarithms is not that of counts.
+    shape = {"kind": "feedforward", "num_layers": 2, "hidden_size": hidden_size, "transform": "none"}
+    learnt = {}
     for output, loss in (("mean", "mse"), ("bins", "cross-entropy")):
-        config[output] = settings(seen, {**shape, "output": output}, {**pace, "loss": loss}, calendar=True)
-        learnt[output], _ = train(config[output], seen)
-    series, origin, batch = _later(config["bins"], table, windows)
+        config = settings(seen, {**shape, "output": output}, {**pace, "loss": loss}, calendar=True)
+        learnt[output], _ = train(config, seen)
+    series, origin, batch = _later(config, table, windows)
     actual = torch.where(batch.target_observed, batch.target, torch.nan)
     expected, quantiles, edges, probability = _from_bins(learnt["bins"], batch)
     times = table.select(series.numpy())
@@ -176,24 +176,24 @@ def measure(
 
 
 def judge(outputs: Outputs) -> Verdict:
-    """Whether the bins' points are as good as the mean's, their interval holds what it says, and follows the error."""
+    """Whether each is best at what it was asked for, and the bins' interval holds what it says and follows the error."""
     rmse, mae = outputs.rmse(outputs.expected), outputs.mae(outputs.quantiles[..., 1])
     other_rmse, other_mae = outputs.rmse(outputs.mean), outputs.mae(outputs.mean)
     coverage, knows = outputs.coverage, outputs.knows
     nominal = INTERVAL[1] - INTERVAL[0]
     failures = []
-    if rmse > (1 + AS_GOOD) * other_rmse:
-        failures.append("the bins' mean errs more in squared error")
-    if mae > (1 + AS_GOOD) * other_mae:
-        failures.append("the bins' median errs more in absolute error")
+    if other_rmse >= rmse:
+        failures.append("the mean does not err less in squared error")
+    if mae >= other_mae:
+        failures.append("the bins' median does not err less in absolute error")
     if abs(coverage - nominal) > HOLDS:
         failures.append("the bins' 80 % interval does not hold 80 %")
     if not knows > 0:
         failures.append("the interval is not wider where errors are larger")
     found = (
-        f"on weeks neither saw, the bins' mean has a root mean square error of {rmse:.0f} pedestrians an hour and the "
-        f"other's mean {other_rmse:.0f}; the bins' median a mean absolute error of {mae:.0f} and the other's mean "
-        f"{other_mae:.0f}; and the bins' 80 % interval holds {100 * coverage:.0f} % and is wider where errors are "
+        f"on weeks neither saw, the mean has a root mean square error of {other_rmse:.0f} pedestrians an hour and the "
+        f"bins' mean {rmse:.0f}; the bins' median a mean absolute error of {mae:.0f} and the mean {other_mae:.0f}; and "
+        f"the bins' 80 % interval holds {100 * coverage:.0f} % and is wider where errors are "
         f"larger (rank correlation {knows:.2f})"
     )
     return judged(failures, found)
