@@ -8,7 +8,7 @@ from forecast.calendar import Frequency
 from forecast.inspection import Finding
 from pipelines.inspection import backward, explained, forward, learning
 from pipelines.inspection.looking import Seen
-from pipelines.pictures import Picture, Words, learning_curves, write_page
+from pipelines.pictures import Passage, Picture, learning_curves, part, write_page
 
 REPORT, SUMMARY = "report.html", "summary.json"
 HEALTHY = "Nothing is wrong that these views can tell."
@@ -37,8 +37,8 @@ def in_words(finding: Finding) -> str:
     return f"{finding.severity}, {finding.code} ({place}). {evidence}. Try: {finding.advice}."
 
 
-def _content(seen: Seen, frequency: Frequency) -> Iterator[Picture | Words]:
-    yield Words("Findings", [in_words(finding) for finding in seen.findings] or [HEALTHY])
+def _content(seen: Seen, frequency: Frequency) -> Iterator[Picture | Passage]:
+    yield part("Findings", [in_words(finding) for finding in seen.findings] or [HEALTHY])
     members, several = seen.model.members, len(seen.model.members) > 1
     if seen.history:
         yield learning_curves(seen.history, [member.name.split()[-1] for member in members])
@@ -48,7 +48,7 @@ def _content(seen: Seen, frequency: Frequency) -> Iterator[Picture | Words]:
         whole, one = "Network", "One forecast explained"
         if several:
             whole, one = f"Network {member.name}", f"One forecast explained: network {member.name}"
-        yield Words(whole)
+        yield part(whole)
         yield forward.layers(member)
         yield from _there(
             forward.units(member),
@@ -64,7 +64,7 @@ def _content(seen: Seen, frequency: Frequency) -> Iterator[Picture | Words]:
         yield from _there(backward.spectrum(member))
         if seen.landscapes:
             yield learning.landscape(seen.landscapes[number])
-        yield Words(one)
+        yield part(one)
         yield explained.rests_on(forecast)
         yield from _there(explained.covariates(forecast), forward.trajectory(forecast), explained.similar(forecast))
 

@@ -6,6 +6,6 @@
 from pipelines.pictures.examples import typical_series
 from pipelines.pictures.judged import judged
 from pipelines.pictures.learning import learning_curves
-from pipelines.pictures.page import Picture, Words, write_page
+from pipelines.pictures.page import Passage, Picture, part, write_page
 
-__all__ = ["Picture", "Words", "judged", "learning_curves", "typical_series", "write_page"]
+__all__ = ["Passage", "Picture", "judged", "learning_curves", "part", "typical_series", "write_page"]

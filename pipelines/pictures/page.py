@@ -37,19 +37,23 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Words:
-    """What is said between pictures: the beginning of a part of the page.
+class Passage:
+    """Words between pictures.
 
     Attributes:
-        title: Its heading.
-        sentences: Shown as a list.
+        html: Ready to be shown: whatever is not ours is escaped.
     """
 
-    title: str
-    sentences: Sequence[str] = ()
+    html: str
 
 
-def write_page(path: Path, title: str, content: Iterable[Picture | Words]) -> None:
+def part(title: str, sentences: Sequence[str] = ()) -> Passage:
+    """The beginning of a part of a page: its heading, and what is said first, as a list."""
+    listed = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    return Passage(f"<h1 class=part>{escape(title)}</h1>" + (f"<ul>{listed}</ul>" if listed else ""))
+
+
+def write_page(path: Path, title: str, content: Iterable[Picture | Passage]) -> None:
     """Write pictures and words below each other, as one page that opens offline.
 
     Args:
@@ -59,10 +63,8 @@ def write_page(path: Path, title: str, content: Iterable[Picture | Words]) -> No
     """
     parts, drawn = [f"<h1>{escape(title)}</h1>"], 0
     for one in content:
-        if isinstance(one, Words):
-            parts.append(f"<h1 class=part>{escape(one.title)}</h1>")
-            if one.sentences:
-                parts.append("<ul>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in one.sentences) + "</ul>")
+        if isinstance(one, Passage):
+            parts.append(one.html)
             continue
         drawn += 1
         figure = one.figure.to_html(
