@@ -60,7 +60,7 @@ class RestRegistry:
 
     def with_alias(self, alias: str) -> list[str]:
         names: list[str] = []
-        more: dict[str, str] = {}
+        more: dict[str, Any] = {}
         while True:
             with self._as_expected():
                 page = self._get("/registered-models/search", max_results=PAGE, **more)
