@@ -46,6 +46,7 @@ def mend(case: Case, chance: random.Random) -> None:
     """Half of the valid requests get what a description cannot ask for, so that many are forecast and not refused."""
     if chance.random() < 0.5:
         return
+    case.headers.pop("X-Request-Timeout", None)
     if "name" in case.path_parameters:
         case.path_parameters["name"] = "pedestrian"
     if isinstance(case.body, dict):
@@ -98,7 +99,6 @@ def check(description: Any, method: str, path: str, most: int, by_chance: bool) 
     spoilt = Counter[int]()
     if method == "POST" and not path.endswith(":bulk"):
         spoilt = ask(description, method, path, GenerationMode.NEGATIVE, most, by_chance)
-        assert set(spoilt) <= {400, 422}
     print(method, path, dict(valid), dict(spoilt))
     return valid.total() + spoilt.total()
 
