@@ -21,8 +21,8 @@ from service.patience import PatientProtocol
 from service.settings import Settings
 
 GRACE = 30  # seconds that requests under way have to end after SIGTERM
-# Seconds that a connection may rest between requests. Proxies keep theirs for a minute, and whoever closes first must be
-# the caller: a request that comes just as the service closes is lost.
+# Seconds that a connection may rest between requests. Proxies keep theirs for a minute, and whoever closes first must
+# be the caller: a request that comes just as the service closes is lost.
 KEEP_ALIVE = 75
 PATIENCE = 5  # seconds that the keeper has to come to an end
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG, prctl(2)
