@@ -49,6 +49,7 @@ bench: bench-data install $(BENCH)/.installed
 	$(BIN)/python -m benchmarks.covariates --data '$(DATA)'
 	$(BIN)/python -m benchmarks.bulk
 	$(BIN)/python -m benchmarks.tracking
+	$(BIN)/python -m benchmarks.inspection
 	$(BIN)/python -m benchmarks.report
 
 bench-data:

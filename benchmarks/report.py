@@ -139,6 +139,24 @@ def tracking(result: Summary) -> str:
     return _table(("network, store", "tracked, s", "not tracked, s", "tracked / not (lowest-highest)"), rows)
 
 
+def inspection(result: Summary) -> str:
+    """What recorder, look and report add to a training."""
+    rows = []
+    for kind, row in result.items():
+        added = row["look"] / row["training"] + row["recorder"]["ratio"] - 1
+        rows.append(
+            (kind, f"{row['training']:.0f}", f"{row['look']:.2f}", _ratio(row["recorder"], 3), f"**{added:.1%}**")
+        )
+    header = (
+        "network",
+        "training, s",
+        "look and report, s",
+        "with recorder / without (lowest-highest)",
+        "added in all",
+    )
+    return _table(header, rows)
+
+
 def _figures(row: Summary) -> tuple[str, ...]:
     forms = {"smape": ".2f", "mase": ".3f", "owa": ".3f", "wql": ".3f", "coverage80": ".0%"}
     minutes = f"{row['seconds'] / 60:.1f}" if "seconds" in row else ""
@@ -149,6 +167,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
     "accuracy": accuracy,
     "bulk": bulk,
     "covariates": covariates,
+    "inspection": inspection,
     "loop": loop,
     "rates": rates,
     "series_count": series_count,

@@ -7,6 +7,7 @@ points and series.
 
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -44,6 +45,7 @@ class Frequency:
     size: int
 
     @classmethod
+    @lru_cache(256)
     def parse(cls, alias: str) -> Self:
         """Read a pandas frequency alias, or "step".
 

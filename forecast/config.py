@@ -278,6 +278,12 @@ class ForecasterConfig(MemberConfig):
         return f"ensemble of {len(self.members)}" if self.members else self.network.kind
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What each network is called: its kind, in an ensemble after its number, "2 gru"."""
+        kinds = [one.network.kind for one in self.networks]
+        return tuple(f"{number} {kind}" for number, kind in enumerate(kinds, 1)) if self.members else tuple(kinds)
+
+    @property
     def longest_context(self) -> int:
         """Steps of history read by the network that reads most; 1 where that is still open."""
         return max(network.context_length or 1 for network in self.networks)

@@ -1,5 +1,6 @@
 """The forecaster: fit, predict, save, load. The whole library in one object."""
 
+import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from math import ceil
@@ -8,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from forecast.auto import check_frequency, resolve, validation_windows
+from forecast.compiled import CompiledNetwork, Forecasting
 from forecast.config import LONGEST_HORIZON, CovariatesConfig, ForecasterConfig, NetworkConfig, TrainingConfig
 from forecast.covariate_features import check_known_ahead
-from forecast.errors import ModelNotFound, ParameterError, Problem
+from forecast.errors import DataWarning, ModelNotFound, ParameterError, Problem
 from forecast.levels import check_levels
 from forecast.networks import Ensemble, Network
 from forecast.predictor import Data, Predictor, check_horizon
@@ -20,7 +23,7 @@ from forecast.rolling import MOST_BLOCKS, windows_read
 from forecast.saved import build_ensemble, check_golden, golden_input, golden_table, load_model, save_model
 from forecast.series import read_series
 from forecast.table import SeriesTable
-from forecast.together import Question, forecast_together
+from forecast.together import Question, forecast_together, windows_to_forecast
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
@@ -70,6 +73,7 @@ class Forecaster(Predictor):
         )
         self.history: list[dict[str, float]] = []
         self._network: Ensemble | None = None
+        self._compiled: CompiledNetwork | None = None
         self._start: Forecaster | None = None
         self._kept = 0
 
@@ -118,6 +122,36 @@ class Forecaster(Predictor):
             )
         return self._network
 
+    @property
+    def forecasting(self) -> Forecasting:
+        """What forecasts windows: the network, compiled once `compile` was called.
+
+        Raises:
+            ModelNotFound: There is no network yet.
+        """
+        return self._compiled or self.network
+
+    def compile(self) -> Self:
+        """Forecast with the compiled network from now on: the same numbers, in about half the time for few series.
+
+        Takes a good part of a second; `fit` undoes it.
+
+        Returns:
+            Itself.
+
+        Raises:
+            ModelNotFound: There is no network yet.
+        """
+        table = golden_table(golden_input(self.config), self.covariates)
+        windows = windows_to_forecast(self, table, blocks=1)
+        try:
+            self._compiled = CompiledNetwork(
+                self.network, lambda number: windows.latest(torch.zeros(number, dtype=torch.int64))
+            )
+        except RuntimeError as error:
+            warnings.warn(f"the network is not compiled: {error}", DataWarning, stacklevel=2)
+        return self
+
     def fit(
         self,
         series: Data,
@@ -163,7 +197,7 @@ class Forecaster(Predictor):
         self._kept = validation_windows(config, table)
         finish(network, config, table, self._kept)
         self.history = [{"member": k, **epoch} for k, (_, epochs) in enumerate(trained) for epoch in epochs]
-        self.config, self._network = config, network.eval()
+        self.config, self._network, self._compiled = config, network.eval(), None
         return self
 
     def refit(

@@ -169,7 +169,7 @@ class BinsHead(Head):
     def forward(self, hidden: Tensor) -> Tensor:
         """`(B, D) -> (B, H, bins)`, logarithms of unnormalised probabilities."""
         logits: Tensor = self.linear(hidden)
-        return logits.view(len(hidden), self.prediction_length, BINS)
+        return logits.view(-1, self.prediction_length, BINS)
 
     def error(self, output: Tensor, target: Tensor, unit: Tensor) -> Tensor:
         found = (torch.searchsorted(self.edges, target.contiguous()) - 1).clamp(0, BINS - 1)

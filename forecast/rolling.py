@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from forecast.compiled import Forecasting
 from forecast.levels import level_shares
-from forecast.networks import Ensemble
 from forecast.windows import Batch
 
 MOST_BLOCKS = 8  # how often a forecast may follow on its own
@@ -16,7 +16,7 @@ def windows_read(blocks: int) -> int:
     return 1 + (blocks - 1) * len(PATHS)
 
 
-def roll(network: Ensemble, batch: Batch, blocks: int, levels: Tensor) -> Tensor:
+def roll(network: Forecasting, batch: Batch, blocks: int, levels: Tensor) -> Tensor:
     """Forecast block after block, each of the trained horizon.
 
     From the second block on there is no single past any more, but one for each of a few quantiles of the
@@ -44,7 +44,7 @@ def roll(network: Ensemble, batch: Batch, blocks: int, levels: Tensor) -> Tensor
         known = batch.known[:, block * horizon : past + (block + 1) * horizon]
         beside = (part.repeat_interleave(len(paths), dim=0) for part in (known, batch.static))
         each = network(context.flatten(0, 1), observed.flatten(0, 1), *beside)
-        each = each.unflatten(0, (-1, len(paths)))  # (B, P, H, Q)
+        each = each.view(-1, len(paths), *each.shape[1:])  # (B, P, H, Q)
         quantiles = _quantiles_of_all(each, levels)
         parts.append(quantiles)
     return torch.cat(parts, dim=1)

@@ -95,7 +95,7 @@ def log_unit(context: Tensor, observed: Tensor, transform: Transform) -> Tensor:
         1 where that is 0, and for "none".
     """
     if transform == "none":
-        return context.new_ones(len(context), 1)
+        return torch.ones_like(context[:, :1])
     unit = window_scale(context, observed, "mean-abs").size / LOG_REACH
     return unit.masked_fill(unit == 0, 1)
 

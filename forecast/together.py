@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from forecast.joining import join, layout
 from forecast.levels import level_weights
@@ -34,12 +33,13 @@ class Question(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A question's rows `start` to `end` among those of all that share passes, and its answer `(N, H, 1 + R)`."""
+    """A question's rows `start` to `end` among those of all that share passes, and the parts of its answer."""
 
     start: int
     end: int
+    horizon: int
     levels: tuple[float, ...]
-    answer: Tensor
+    answer: list[npt.NDArray[np.float32]]
 
 
 def forecast_together(model: "Forecaster", questions: Sequence[Question]) -> list[npt.NDArray[np.float32]]:
@@ -49,10 +49,7 @@ def forecast_together(model: "Forecaster", questions: Sequence[Question]) -> lis
         `(N, H, 1 + R)` for each, in the order of the questions: the mean, then the quantiles. Up to the rounding
         of sums, the same as if each had been asked alone.
     """
-    answers = [
-        torch.empty(len(question.table), question.prediction_length, 1 + len(question.quantile_levels))
-        for question in questions
-    ]
+    answers: list[list[npt.NDArray[np.float32]]] = [[] for _ in questions]
 
     def kind(number: int) -> tuple[int, int, tuple[float, ...]]:
         _, horizon, levels = questions[number]
@@ -65,16 +62,17 @@ def forecast_together(model: "Forecaster", questions: Sequence[Question]) -> lis
         windows, places, start = [], [], 0
         for _, group in groupby(alike, key=lambda number: layouts[number]):
             numbers = list(group)
-            windows.append(_windows(model, join([questions[number].table for number in numbers]), blocks))
+            windows.append(windows_to_forecast(model, join([questions[number].table for number in numbers]), blocks))
             for number in numbers:
-                end = start + len(questions[number].table)
-                places.append(Place(start, end, tuple(questions[number].quantile_levels), answers[number]))
-                start = end
+                table, horizon, levels = questions[number]
+                places.append(Place(start, start + len(table), horizon, tuple(levels), answers[number]))
+                start += len(table)
         _answer(model, windows, blocks, places)
-    return [answer.numpy() for answer in answers]
+    return [parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in answers]
 
 
-def _windows(model: "Forecaster", table: SeriesTable, blocks: int) -> Windows:
+def windows_to_forecast(model: "Forecaster", table: SeriesTable, blocks: int) -> Windows:
+    """The windows from which so many blocks of the trained horizon are forecast: the latest of each series."""
     return Windows(
         table.keep_last(model.context_length),
         model.context_length,
@@ -85,23 +83,23 @@ def _windows(model: "Forecaster", table: SeriesTable, blocks: int) -> Windows:
 
 
 def _answer(model: "Forecaster", windows: Sequence[Windows], blocks: int, places: Sequence[Place]) -> None:
-    """Forecast all windows and write the answers."""
+    """Forecast all windows, and add what is found to the answers."""
     trained = model.config.quantile_levels
     levels = torch.tensor(trained)
     for first, batch in _batches(windows):
         with torch.inference_mode():
-            quantiles = roll(model.network, batch, blocks, levels)
+            quantiles = roll(model.forecasting, batch, blocks, levels)
         last = first + len(quantiles)
         here = [place for place in places if place.start < last and place.end > first]
         for asked, alike in groupby(here, key=lambda place: place.levels):
             some = list(alike)
             begin, end = max(some[0].start, first), min(some[-1].end, last)
-            furthest = max(place.answer.shape[1] for place in some)
+            furthest = max(place.horizon for place in some)
             values = quantiles[begin - first : end - first, :furthest].double() @ level_weights(trained, asked)
+            numbers = values.float().numpy()
             for place in some:
                 low, high = max(place.start, first), min(place.end, last)
-                part = values[low - begin : high - begin, : place.answer.shape[1]]
-                place.answer[low - place.start : high - place.start] = part
+                place.answer.append(numbers[low - begin : high - begin, : place.horizon])
 
 
 def _batches(windows: Sequence[Windows]) -> Iterator[tuple[int, Batch]]:

@@ -1,7 +1,7 @@
 """The settings of a training pipeline: one typed tree, filled from a recipe, options and `--set key=value`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import yaml
 from annotated_types import Ge
@@ -12,6 +12,7 @@ from forecast.errors import ParameterError, Problem
 from pipelines.data.address import without_secrets
 
 LISTED = "`forecast settings` lists them"
+Level = Literal["off", "light", "full"]
 
 
 class DataConfig(Config):
@@ -42,6 +43,9 @@ class EvaluationConfig(Config):
     )
     refit: bool = Field(
         True, description="whether the judged model is trained anew to the series' end before it is registered"
+    )
+    inspect: Level = Field(
+        "light", description="the look inside the judged model: off, light or full, which trains a little more for it"
     )
 
 

@@ -1,18 +1,25 @@
-"""The training pipeline: train, judge against naive and the champion, log, verify."""
+"""The training pipeline: train, judge against naive and the champion, look inside, log, verify."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rich.console import Console
+from rich.markup import escape
 
 from forecast import Forecaster, ForecasterConfig
 from forecast.auto import resolve, validation_windows
+from forecast.backtest import Backtest
 from forecast.errors import ModelDamaged, ParameterError, Problem, RegistryUnavailable
+from forecast.inspection import GradientRecorder
 from forecast.table import SeriesTable
 from pipelines.contender import Contender, champion_version, find_contender, log_knowledge
 from pipelines.data.read import read_data
-from pipelines.evaluation import Scores, scores
+from pipelines.evaluation import THIS, Scores, scores
 from pipelines.gate import Evidence, judge, weigh
+from pipelines.inspection import Seen, in_words, look
+from pipelines.pictures import typical_series
 from pipelines.progress import TrainingProgress
 from pipelines.record import (
     Outcome,
@@ -49,6 +56,7 @@ class TrainedRun:
         leaderboard: The metrics of it ("this model"), the naive baselines and the champion (where one is
             live, and had learnt from none of them) on the same windows, the best first.
         evidence: What the gate decides by.
+        findings: What is wrong inside the judged model, in words; empty where nobody looked.
     """
 
     run_id: str
@@ -56,6 +64,7 @@ class TrainedRun:
     forecaster: Forecaster
     leaderboard: Scores
     evidence: Evidence
+    findings: tuple[str, ...] = ()
 
 
 def train(
@@ -101,13 +110,15 @@ def train(
                     describe(client, run_id, config, table, asked)
                 log_datasets(client, run_id, config.data, training=history, evaluation=table)
             forecaster = Forecaster.from_config(_with_time_for_both(config))
-            metrics = RunMetrics(client, run_id, networks)
+            metrics, gradients = RunMetrics(client, run_id, networks), _recorder(config)
             with TrainingProgress(console, f"training {kind}", networks) as progress, metrics:
-                forecaster.fit(history, [progress, metrics], checkpoints, start.judged if start else None)
+                watching = [progress, metrics, *gradients]
+                forecaster.fit(history, watching, checkpoints, start.judged if start else None)
             console.print(f"judging {kind} on the last {windows} windows of {horizon} steps")
             result, evidence = judge(forecaster, _champion(client, config.name), table, horizon, windows)
             leaderboard = scores(result)
-            judged, outcome = forecaster, Outcome(forecaster, leaderboard, result)
+            judged, seen = forecaster, _look_inside(config, forecaster, history, result, gradients, console)
+            outcome = Outcome(forecaster, leaderboard, result, seen)
             if config.evaluation.refit:
                 metrics = RunMetrics(client, run_id, networks, "refit")
                 with TrainingProgress(console, f"training {kind} anew on everything", networks) as progress, metrics:
@@ -121,7 +132,8 @@ def train(
             patiently(lambda: log_knowledge(client, run_id, judged, history, learnt, start), console)
             verify(model_uri)
             patiently(lambda: client.set_tag(run_id, MODEL_TAG, model_uri), console)
-        return TrainedRun(run_id, model_uri, forecaster, leaderboard, evidence)
+        findings = tuple(in_words(finding) for finding in seen.findings) if seen else ()
+        return TrainedRun(run_id, model_uri, forecaster, leaderboard, evidence, findings)
     except KeyboardInterrupt:
         console.print(f"interrupted: run {run_id} ends as KILLED, and nothing is registered")
         console.print(f"what it learnt is kept; go on with: forecast train --resume {run_id}")
@@ -155,6 +167,34 @@ def resume(run_id: str, console: Console) -> tuple[TrainConfig, TrainedRun]:
         console.print(f"nothing that run {run_id} learnt is left in {checkpoint_folder(run_id)}: it begins anew")
     start = find_contender(client, *tags[START_TAG].split("/")) if START_TAG in tags else None
     return config, train(config, table, console, start, run_id)
+
+
+def _recorder(config: TrainConfig) -> list[GradientRecorder]:
+    """What watches the gradients while the model is trained, if anything."""
+    level = config.evaluation.inspect
+    return [] if level == "off" else [GradientRecorder(every=1) if level == "full" else GradientRecorder()]
+
+
+def _look_inside(
+    config: TrainConfig,
+    forecaster: Forecaster,
+    history: SeriesTable,
+    result: Backtest,
+    gradients: Sequence[GradientRecorder],
+    console: Console,
+) -> Seen | None:
+    """Look inside the judged model; the forecast that is explained is that of a typical series."""
+    if config.evaluation.inspect == "off":
+        return None
+    console.print(f"looking inside {config.forecaster.label}")
+    typical = result.table.item_ids[typical_series(result, THIS)]
+    series = int(np.flatnonzero(history.item_ids == typical)[0])
+    trainings = [training for recorder in gradients for training in recorder.trainings]
+    try:
+        return look(forecaster, history, series, trainings, full=config.evaluation.inspect == "full")
+    except Exception as error:  # a night's training is worth more than what is said of it
+        console.print(f"[yellow]note:[/] the model could not be looked into: {escape(str(error))}")
+        return None
 
 
 def _champion(client: "MlflowClient", name: str) -> Contender | None:

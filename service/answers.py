@@ -6,15 +6,15 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-import pyarrow as pa
-from pydantic_core import to_json
+import orjson
 
 from forecast import SeriesTable
 from forecast.calendar import DAY, SECOND
 from forecast.errors import DataError, Problem
 from service.models import ServedModel
 from service.tables import Part
+
+Times = list[str] | list[int] | npt.NDArray[np.datetime64]
 
 LAST = np.datetime64("9999-12-31T23:59:59.999999", "us")  # beyond it ISO 8601 has no four-digit year
 
@@ -46,13 +46,18 @@ def version_of(model: ServedModel) -> dict[str, str | None]:
     return {"name": model.name, "version": model.version, "run_id": model.run_id}
 
 
+def to_json(answer: Any) -> bytes:
+    """JSON of what may hold arrays; 32-bit floats are written in as few digits as tell them apart, 0.1 as 0.1."""
+    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
 def predictions(
     model: ServedModel,
     parts: Sequence[Part],
     forecasts: Sequence[npt.NDArray[np.float32]],
     quantile_levels: Sequence[float],
 ) -> dict[int, dict[str, Any]]:
-    """By the place of each series, a `schema.Prediction`.
+    """By the place of each series, a `schema.Prediction` whose numbers are arrays.
 
     Raises:
         DataError: A forecast goes past the year 9999.
@@ -62,7 +67,7 @@ def predictions(
     names = [str(level) for level in quantile_levels]
     for part, forecast in zip(parts, forecasts, strict=True):
         check_finite(model, forecast)
-        numbers = short(forecast.transpose(0, 2, 1)).tolist()  # (N, 1 + R, H)
+        numbers = np.ascontiguousarray(forecast.transpose(0, 2, 1))  # (N, 1 + R, H)
         caution = model.forecaster.caution(forecast.shape[1])
         times = times_of(part.table, forecast.shape[1])
         for series, place in enumerate(part.places):
@@ -93,20 +98,16 @@ def check_end(table: SeriesTable, horizon: int) -> None:
     Raises:
         DataError: Names one ("bad-timestamp").
     """
-    if table.frequency.kind == "step":
-        return
-    ends = table.times(table.lengths[:, None] + horizon - 1)[:, 0]
-    late = np.flatnonzero(ends > LAST)
+    if table.frequency.kind != "step":
+        _check_dates(table, table.times(table.lengths[:, None] + horizon - 1))
+
+
+def _check_dates(table: SeriesTable, times: npt.NDArray[np.datetime64]) -> None:
+    late = np.flatnonzero(times[:, -1] > LAST)
     if len(late):
         item_id = str(table.item_ids[late[0]])
         problem = Problem(f"{item_id!r} goes past the year 9999", "check its times", item_id, "timestamp")
         raise DataError("bad-timestamp", problem)
-
-
-def short(numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """The 64-bit floats that print as the 32-bit ones do: 0.1, not 0.10000000149011612."""
-    text = pa.array(numbers.ravel()).cast(pa.string())
-    return text.cast(pa.float64()).to_numpy().reshape(numbers.shape)  # type: ignore[no-any-return]
 
 
 def texts_of(table: SeriesTable, horizon: int) -> list[list[str]]:
@@ -114,29 +115,30 @@ def texts_of(table: SeriesTable, horizon: int) -> list[list[str]]:
     return [[str(time) for time in next(iter(times.values()))] for times in times_of(table, horizon)]
 
 
-def times_of(table: SeriesTable, horizon: int) -> list[dict[str, list[str] | list[int]]]:
+def times_of(table: SeriesTable, horizon: int) -> list[dict[str, Times]]:
     """The future of each series: its `timestamps`, or its `steps`."""
     if table.frequency.kind == "step":
         return [{"steps": list(range(1, horizon + 1))}] * len(table)
-    check_end(table, horizon)
     times = table.times(table.lengths[:, None] + np.arange(horizon))
-    index = table.timestamps(times)
+    _check_dates(table, times)
     offset = table.tz.utcoffset(None) if table.tz else None
     if table.tz is not None and offset is None:  # a region, whose offset changes
-        texts = np.array([time.isoformat() for time in index], object).reshape(times.shape)
+        texts = np.array([time.isoformat() for time in table.timestamps(times)], object).reshape(times.shape)
         return [{"timestamps": row} for row in texts.tolist()]
     suffix = "" if offset is None else "Z" if table.tz == UTC else _offset(offset)
-    local = pd.DatetimeIndex(index).tz_localize(None).to_numpy().astype("M8[us]").reshape(times.shape)
+    local = times if offset is None or table.wall_clock else times + np.timedelta64(offset, "us")
     days = table.frequency.kind != "fixed" or table.frequency.size % DAY == 0
     return [{"timestamps": _texts(row, days and not suffix, suffix)} for row in local]
 
 
-def _texts(times: npt.NDArray[np.datetime64], days: bool, suffix: str) -> list[str]:
+def _texts(times: npt.NDArray[np.datetime64], days: bool, suffix: str) -> list[str] | npt.NDArray[np.datetime64]:
     """ISO 8601; dates alone where steps of days without an offset fall on midnight, as such data are sent."""
-    micros = times.astype(np.int64)
+    micros = times.view(np.int64)
     unit: Literal["D", "s", "us"] = "us" if (micros % SECOND).any() else "s"
     if days and not (micros % DAY).any():
         unit = "D"
+    elif unit == "s" and not suffix:
+        return times.astype("M8[s]")  # as JSON writes such an array
     texts: list[str] = np.datetime_as_string(times, unit=unit).tolist()
     return [text + suffix for text in texts] if suffix else texts
 

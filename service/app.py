@@ -19,6 +19,8 @@ from service.access.guard import Guard, SecurityHeaders
 from service.backtest.route import router as backtest_router
 from service.bulk.route import router as bulk_router
 from service.engine import Engine, EngineLimits
+from service.inspection.inspector import Inspector
+from service.inspection.route import router as inspect_router
 from service.limits import LIMITS, body_bytes
 from service.metrics import Metrics
 from service.middleware import RequestMiddleware
@@ -49,7 +51,7 @@ def create_app(
         access: Who may ask; everyone when left out.
     """
     metrics, access = metrics or Metrics(), access or AccessSettings()
-    engine = Engine(limits, metrics)
+    engine, inspector = Engine(limits, metrics), Inspector()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -59,6 +61,7 @@ def create_app(
         with suppress(asyncio.CancelledError):
             await pulse
         engine.close()
+        inspector.close()
 
     app = FastAPI(
         title="Forecasting service",
@@ -69,8 +72,8 @@ def create_app(
         max_body_size=LIMITS.body_bytes,
         lifespan=lifespan,
     )
-    app.state.models, app.state.engine, app.state.metrics = models, engine, metrics
-    for part in (router, bulk_router, backtest_router, docs_page.router):
+    app.state.models, app.state.engine, app.state.metrics, app.state.inspector = models, engine, metrics, inspector
+    for part in (router, bulk_router, backtest_router, inspect_router, docs_page.router):
         app.include_router(part)
     for kind in (ProblemError, HTTPException, Exception):
         app.add_exception_handler(kind, _refuse)

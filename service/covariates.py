@@ -13,17 +13,19 @@ from forecast.covariates import CovariateColumns
 from forecast.table import SeriesTable
 from forecast.values import LARGEST, NUMERIC
 from service.problems import ERRORS_SHOWN, ProblemError, ProblemItem, pointer
-from service.schema import ForecastRequest, SeriesInput
+from service.schema import SeriesInput, SeriesRequest
 
 FIELDS = ("past_covariates", "future_covariates", "static_covariates")
 
 
-def check_covariates(request: ForecastRequest, covariates: CovariatesConfig, prediction_length: int) -> None:
+def check_covariates(request: SeriesRequest, covariates: CovariatesConfig, prediction_length: int) -> None:
     """Refuse covariates that the model does not read, that are missing, or that do not fit the series.
 
     Raises:
         ProblemError: Names the fields.
     """
+    if not covariates.names and not any(map(_has_covariates, request.inputs)):
+        return
     for kind, problems in (
         ("invalid-request", _unknown(request, covariates)),
         ("missing-covariate", _missing(request, covariates)),
@@ -42,11 +44,17 @@ def past_columns(chosen: Sequence[SeriesInput], covariates: CovariatesConfig) ->
 
 def add_future(table: SeriesTable, chosen: Sequence[SeriesInput], covariates: CovariatesConfig) -> SeriesTable:
     """A table of some series with what they know in advance."""
+    if not covariates.known:
+        return table
     return with_future(table, [_lists(series) for series in chosen], covariates)
 
 
 def _lists(series: SeriesInput) -> CovariateLists:
     return CovariateLists(*(_given(series, field) for field in FIELDS))
+
+
+def _has_covariates(series: SeriesInput) -> bool:
+    return bool(series.past_covariates or series.future_covariates or series.static_covariates)
 
 
 def _given(series: SeriesInput, field: str) -> dict[str, Any]:
@@ -58,7 +66,7 @@ def _wanted(covariates: CovariatesConfig) -> dict[str, tuple[str, ...]]:
     return dict(zip(FIELDS, (covariates.varying, covariates.known, covariates.static), strict=True))
 
 
-def _unknown(request: ForecastRequest, covariates: CovariatesConfig) -> Iterator[ProblemItem]:
+def _unknown(request: SeriesRequest, covariates: CovariatesConfig) -> Iterator[ProblemItem]:
     for place, series in enumerate(request.inputs):
         for field, wanted in _wanted(covariates).items():
             for name in _given(series, field):
@@ -71,7 +79,7 @@ def _unknown(request: ForecastRequest, covariates: CovariatesConfig) -> Iterator
                 yield ProblemItem(item_id=series.item_id, pointer=at, detail=detail, hint=hint)
 
 
-def _missing(request: ForecastRequest, covariates: CovariatesConfig) -> Iterator[ProblemItem]:
+def _missing(request: SeriesRequest, covariates: CovariatesConfig) -> Iterator[ProblemItem]:
     for place, series in enumerate(request.inputs):
         for field, wanted in _wanted(covariates).items():
             lacking = [name for name in wanted if name not in _given(series, field)]
@@ -86,7 +94,7 @@ def _missing(request: ForecastRequest, covariates: CovariatesConfig) -> Iterator
                 yield ProblemItem(item_id=series.item_id, pointer=at, detail=detail, hint=hint)
 
 
-def _misshapen(request: ForecastRequest, covariates: CovariatesConfig, prediction_length: int) -> Iterator[ProblemItem]:
+def _misshapen(request: SeriesRequest, covariates: CovariatesConfig, prediction_length: int) -> Iterator[ProblemItem]:
     """Lists of a wrong length, and values of a wrong kind."""
     for place, series in enumerate(request.inputs):
         lengths = {"past_covariates": len(series.target), "future_covariates": prediction_length}

@@ -20,7 +20,7 @@ from service.engine import Engine
 from service.models import Models, ServedModel
 from service.problems import ProblemError, ProblemItem, pointer
 from service.reading import check_answer_size, read_request
-from service.schema import ForecastRequest
+from service.schema import ForecastRequest, SeriesRequest
 from service.tables import Part, lay_out_request
 
 LARGE_BODY = 64 * 1024  # bytes that take about a millisecond to read; more go to another thread
@@ -76,7 +76,7 @@ async def forecast_tables(
     )
 
 
-def located(error: ForecastError, request: ForecastRequest | None = None) -> ProblemError:
+def located(error: ForecastError, request: SeriesRequest | None = None) -> ProblemError:
     """The library's error with the places in the request that it concerns."""
     inputs = {series.item_id: (place, series) for place, series in enumerate(request.inputs)} if request else {}
 

@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from service.backtest.schema import BacktestRequest
+from service.inspection.schema import InspectRequest
 from service.problems import MEDIA_TYPE, ProblemDocument
 from service.schema import ForecastRequest
 
@@ -63,8 +64,19 @@ def _json_body(model: str, examples: dict[str, Any]) -> dict[str, Any]:
     return {"parameters": [_TIMEOUT], "requestBody": {"required": True, "content": content}}
 
 
+INSPECT_EXAMPLES: dict[str, Any] = {
+    "one series": {
+        "summary": "Why the first hour ahead is forecast as it is",
+        "value": {
+            "inputs": [{"item_id": "shop_1", "start": "2024-01-01T00:00:00", "target": _SEASON}],
+            "parameters": {"lead_time": 1},
+        },
+    }
+}
+
 FORECAST_BODY = _json_body("ForecastRequest", EXAMPLES)
 BACKTEST_BODY = _json_body("BacktestRequest", BACKTEST_EXAMPLES)
+INSPECT_BODY = _json_body("InspectRequest", INSPECT_EXAMPLES)
 _LINES = "application/x-ndjson"
 _ARROW = "application/vnd.apache.arrow.stream"
 _LINE = (
@@ -114,6 +126,7 @@ def describe(app: FastAPI) -> Callable[[], dict[str, Any]]:
                 [
                     (ForecastRequest, "validation"),
                     (BacktestRequest, "validation"),
+                    (InspectRequest, "validation"),
                     (ProblemDocument, "serialization"),
                 ],
                 ref_template=REF,

@@ -9,10 +9,10 @@ from pydantic import ValidationError
 
 from service.limits import LIMITS
 from service.problems import ERRORS_SHOWN, ProblemError, ProblemItem, pointer
-from service.schema import ForecastRequest, Strict
+from service.schema import SeriesRequest, Strict
 from service.schema_errors import explain
 
-Asked = TypeVar("Asked", bound=ForecastRequest)
+Asked = TypeVar("Asked", bound=SeriesRequest)
 
 
 def check_media_type(request: Request) -> None:
@@ -78,7 +78,7 @@ def check_answer_size(series: int, horizon: int, columns: int) -> None:
         )
 
 
-def check_series(request: ForecastRequest) -> None:
+def check_series(request: SeriesRequest) -> None:
     """Check what the schema cannot: fields that there are not, names, times that do not go with the values.
 
     Args:
@@ -93,7 +93,7 @@ def check_series(request: ForecastRequest) -> None:
     _check_times(request)
 
 
-def _unknown_fields(request: ForecastRequest) -> Iterator[ProblemItem]:
+def _unknown_fields(request: SeriesRequest) -> Iterator[ProblemItem]:
     parts: list[tuple[Strict, str | None, tuple[str | int, ...]]] = [
         (request, None, ()),
         (request.parameters, None, ("parameters",)),
@@ -105,7 +105,7 @@ def _unknown_fields(request: ForecastRequest) -> Iterator[ProblemItem]:
             yield _item(pointer(*path, name), f"there is no field {name[:50]!r}", f"the fields are {known}", item_id)
 
 
-def _check_item_ids(request: ForecastRequest) -> None:
+def _check_item_ids(request: SeriesRequest) -> None:
     first: dict[str | None, int] = {}
     for place, series in enumerate(request.inputs):
         before = first.setdefault(series.item_id, place)
@@ -117,7 +117,7 @@ def _check_item_ids(request: ForecastRequest) -> None:
             )
 
 
-def _check_times(request: ForecastRequest) -> None:
+def _check_times(request: SeriesRequest) -> None:
     """Refuse times that do not go with the values."""
     for place, series in enumerate(request.inputs):
         if series.timestamps is None:

@@ -73,20 +73,25 @@ class SeriesInput(Strict):
     )
 
 
-class Parameters(Strict):
-    """What to forecast. Everything may be left out."""
+class ModelChoice(Strict):
+    """Which model is asked. Everything may be left out."""
 
     model: Annotated[str, Field(max_length=200)] | None = Field(
         None, description="The model's name; may be left out where only one is loaded."
     )
+    freq: Annotated[str, Field(max_length=32)] | None = Field(
+        None,
+        description="pandas' alias of the series' frequency (h, D, MS, ...); found from `timestamps` when left out.",
+    )
+
+
+class Parameters(ModelChoice):
+    """What to forecast. Everything may be left out."""
+
     prediction_length: int | None = Field(
         None,
         description="Steps to forecast, by default as many as the model was trained for; beyond them it goes on from "
         "its own forecasts, with a warning, up to its longest horizon.",
-    )
-    freq: Annotated[str, Field(max_length=32)] | None = Field(
-        None,
-        description="pandas' alias of the series' frequency (h, D, MS, ...); found from `timestamps` when left out.",
     )
     quantile_levels: list[float] = Field(
         list(DEFAULT_LEVELS),
@@ -96,10 +101,16 @@ class Parameters(Strict):
     )
 
 
-class ForecastRequest(Strict):
-    """Series to forecast, each from its end."""
+class SeriesRequest(Strict):
+    """Series to ask a model about."""
 
     inputs: list[SeriesInput] = Field(min_length=1, max_length=LIMITS.series, fail_fast=True)
+    parameters: ModelChoice = ModelChoice()
+
+
+class ForecastRequest(SeriesRequest):
+    """Series to forecast, each from its end."""
+
     parameters: Parameters = Parameters()
 
 

@@ -12,18 +12,20 @@ from datetime import UTC, timedelta, tzinfo
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from forecast import CovariatesConfig, SeriesTable
 from forecast.calendar import Frequency, Times
 from forecast.columns import Columns
 from forecast.errors import DataError, Problem
+from forecast.gapless import lay_out_gapless
 from forecast.series import lay_out
-from forecast.values import parse_times
+from forecast.values import parse_time_texts
 from service.covariates import add_future, past_columns
 from service.limits import LIMITS
-from service.schema import ForecastRequest, SeriesInput
+from service.schema import SeriesInput, SeriesRequest
 from service.schema_errors import TIME_HINT
+
+STEP = Frequency.parse("step")
 
 _OFFSET = re.compile(r"[+-][0-9:]{2,}$|[Zz]$")
 
@@ -41,7 +43,7 @@ class Part:
     table: SeriesTable
 
 
-def lay_out_request(request: ForecastRequest, model_frequency: Frequency, covariates: CovariatesConfig) -> list[Part]:
+def lay_out_request(request: SeriesRequest, model_frequency: Frequency, covariates: CovariatesConfig) -> list[Part]:
     """Put the series of a request on time grids.
 
     Args:
@@ -61,8 +63,7 @@ def lay_out_request(request: ForecastRequest, model_frequency: Frequency, covari
     for (kind, offset), places in groups.items():
         chosen = [request.inputs[place] for place in places]
         if kind == "undated":
-            steps = np.concatenate([np.arange(len(series.target)) for series in chosen])
-            parts.append(Part(places, lay_out(_columns(chosen, covariates, steps), Frequency.parse("step"))))
+            parts.append(Part(places, _gapless(chosen, covariates, np.zeros(len(chosen), np.int64), STEP)))
         elif kind == "start":
             parts.append(Part(places, _from_starts(chosen, covariates, model_frequency)))
         else:
@@ -136,11 +137,18 @@ def _offset(text: str) -> str:
 def _columns(
     chosen: Sequence[SeriesInput], covariates: CovariatesConfig, times: Times, tz: tzinfo | None = None
 ) -> Columns:
-    lengths = [len(series.target) for series in chosen]
-    target = np.concatenate([np.array(series.target, np.float64) for series in chosen])  # None becomes NaN
-    names = np.array([series.item_id for series in chosen], object)
+    names, target, lengths = _values(chosen)
     codes = np.repeat(np.arange(len(chosen)), lengths)
     return Columns(names, codes, times, target, tz, past_columns(chosen, covariates))
+
+
+def _values(
+    chosen: Sequence[SeriesInput],
+) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """`(N,)` names, `(P,)` values, NaN where missing, and `(N,)` how many of each."""
+    target = np.concatenate([np.array(series.target, np.float64) for series in chosen])  # None becomes NaN
+    names = np.array([series.item_id for series in chosen], object)
+    return names, target, np.array([len(series.target) for series in chosen])
 
 
 def _from_starts(chosen: Sequence[SeriesInput], covariates: CovariatesConfig, frequency: Frequency) -> SeriesTable:
@@ -156,14 +164,30 @@ def _from_starts(chosen: Sequence[SeriesInput], covariates: CovariatesConfig, fr
             ),
         )
     starts, tz = _parse(chosen, [[series.start or ""] for series in chosen])
-    offset = np.timedelta64((tz.utcoffset(None) if tz else None) or timedelta(0), "us")
+    return _gapless(chosen, covariates, starts, frequency, tz)
+
+
+def _gapless(
+    chosen: Sequence[SeriesInput],
+    covariates: CovariatesConfig,
+    starts: Times,
+    frequency: Frequency,
+    tz: tzinfo | None = None,
+) -> SeriesTable:
+    """Series with a value for each step from their starts on."""
+    if not covariates.names:
+        names, target, lengths = _values(chosen)
+        table = lay_out_gapless(names, target, lengths, starts, frequency, tz)
+        if table is not None:
+            return table
     lengths = np.array([len(series.target) for series in chosen])
-    ends = lengths.cumsum()
-    steps = np.arange(ends[-1]) - np.repeat(ends - lengths, lengths)
+    steps = np.arange(lengths.sum()) - np.repeat(lengths.cumsum() - lengths, lengths)
+    if frequency.kind == "step":
+        return lay_out(_columns(chosen, covariates, steps), frequency)
     # Months and days are those of the local clock.
+    offset = np.timedelta64((tz.utcoffset(None) if tz else None) or timedelta(0), "us")
     local: npt.NDArray[np.datetime64] = np.repeat(starts + offset, lengths)
-    times = frequency.advance(local, steps) - offset
-    return lay_out(_columns(chosen, covariates, times, tz), frequency)
+    return lay_out(_columns(chosen, covariates, frequency.advance(local, steps) - offset, tz), frequency)
 
 
 def _read_timestamps(chosen: Sequence[SeriesInput], offset: str) -> Iterator[tuple[list[int], Times, tzinfo | None]]:
@@ -185,11 +209,11 @@ def _read_timestamps(chosen: Sequence[SeriesInput], offset: str) -> Iterator[tup
 def _parse(chosen: Sequence[SeriesInput], texts: Sequence[list[str]]) -> tuple[Times, tzinfo | None]:
     """Times of several series at once; what cannot be read is named by its series."""
     try:
-        return parse_times(pd.Series([text for one in texts for text in one], dtype=object))
+        return parse_time_texts([text for one in texts for text in one])
     except DataError:
         for series, one in zip(chosen, texts, strict=True):
             try:
-                parse_times(pd.Series(one, dtype=object))
+                parse_time_texts(one)
             except DataError as error:
                 detail = f"{series.item_id!r}: {error.problems[0].detail}"
                 if series.start is not None:

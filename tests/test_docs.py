@@ -107,15 +107,17 @@ def test_the_notebook_code_runs(tmp_path: Path) -> None:
 def test_the_commands_for_own_data_run(tmp_path: Path) -> None:
     script = next(block for block in blocks("bash") if block.startswith("forecast train"))
     train, predict, serve = script.strip().splitlines()
+    [inspect] = [block.strip() for block in blocks("bash") if block.startswith("forecast inspect")]
     noisy_days(hours=1500).to_parquet(tmp_path / "MY.parquet")
     quick = " --set training.max_epochs=6 --set training.batches_per_epoch=20 --set training.batch_size=64"
     environment = clean_environment(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    for command in (train + quick, predict):
+    for command in (train + quick, predict, inspect):
         done = subprocess.run(
             ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
     assert len(pd.read_parquet(tmp_path / "forecasts.parquet")) == 3 * 24
+    assert "One forecast explained" in (tmp_path / "inside" / "report.html").read_text(encoding="utf-8")
     port = free_port()
     command = [str(Path(sys.executable).with_name("forecast")), *serve.split()[1:], "--port", str(port)]
     with running(command, tmp_path, f"http://127.0.0.1:{port}/readyz"):

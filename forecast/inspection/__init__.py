@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from forecast.inspection.convolution import FrequencyResponse, ReceptiveField, frequency_responses, receptive_field
     from forecast.inspection.explanation import Attribution, CovariateEffects, attribution, covariate_effects
     from forecast.inspection.findings import Finding
-    from forecast.inspection.forward import Activations, Layer, States, activations, codes, states
+    from forecast.inspection.forward import Activations, Layer, LayerStatistics, States, activations, codes, states
     from forecast.inspection.gradients import ParameterGradients, StateGradients, parameter_gradients, state_gradients
     from forecast.inspection.judgement import Performance, judge, performance
     from forecast.inspection.landscape import Landscape, loss_landscape
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from forecast.inspection.reach import Connectivity, connectivity
     from forecast.inspection.recorder import GradientRecorder, TrainingGradients
     from forecast.inspection.sample import judged_windows, latest_windows, sample_windows
+    from forecast.inspection.single import ForecastInspection, inspect_forecast
     from forecast.inspection.spectrum import Spectrum, recurrent_spectrum
     from forecast.inspection.units import (
         ForgetTimes,
@@ -52,7 +53,7 @@ _HOMES = {
     "reach": ("Connectivity", "connectivity"),
     "convolution": ("FrequencyResponse", "ReceptiveField", "frequency_responses", "receptive_field"),
     "findings": ("Finding",),
-    "forward": ("Activations", "Layer", "States", "activations", "codes", "states"),
+    "forward": ("Activations", "Layer", "LayerStatistics", "States", "activations", "codes", "states"),
     "gradients": ("ParameterGradients", "StateGradients", "parameter_gradients", "state_gradients"),
     "landscape": ("Landscape", "loss_landscape"),
     "learning": ("LearningCurve", "LearningRateReading", "learning_curves", "read_learning_rate"),
@@ -61,6 +62,7 @@ _HOMES = {
     "judgement": ("Performance", "judge", "performance"),
     "recorder": ("GradientRecorder", "TrainingGradients"),
     "sample": ("judged_windows", "latest_windows", "sample_windows"),
+    "single": ("ForecastInspection", "inspect_forecast"),
     "spectrum": ("Spectrum", "recurrent_spectrum"),
     "units": (
         "ForgetTimes",
@@ -81,6 +83,7 @@ __all__ = [
     "Connectivity",
     "CovariateEffects",
     "Finding",
+    "ForecastInspection",
     "ForgetTimes",
     "FrequencyResponse",
     "GateHealth",
@@ -88,6 +91,7 @@ __all__ = [
     "Inspection",
     "Landscape",
     "Layer",
+    "LayerStatistics",
     "LearningCurve",
     "LearningRateReading",
     "ModelInspection",
@@ -111,6 +115,7 @@ __all__ = [
     "forget_times",
     "frequency_responses",
     "gate_health",
+    "inspect_forecast",
     "inspect_model",
     "inspect_network",
     "judge",

@@ -30,15 +30,53 @@ class Layer(Result):
     kind: str
     values: Floats
 
+    @property
+    def statistics(self) -> "LayerStatistics":
+        """Its values in a few numbers."""
+        values = self.values
+        numbers = (values.mean(), values.std(), values.min(), values.max(), (values == 0).mean())
+        return LayerStatistics(self.name, self.kind, values.shape[-1], *map(float, numbers))
+
     def summary(self) -> dict[str, Any]:
-        mean, deviation = float(self.values.mean()), float(self.values.std())
-        return {"name": self.name, "kind": self.kind, "mean": mean, "deviation": deviation}
+        return self.statistics.summary()
 
     def table(self) -> pd.DataFrame:
         """`window, [patch,] unit, value`."""
         names = ("window", "patch", "unit") if self.values.ndim == 3 else ("window", "unit")
         axes = [(name, np.arange(size)) for name, size in zip(names, self.values.shape, strict=True)]
         return grid(self.values, "value", *axes).assign(layer=self.name)
+
+
+@dataclass(frozen=True)
+class LayerStatistics(Result):
+    """One layer's output in a few numbers, over all windows, units and patches.
+
+    Attributes:
+        name: As in `Layer`.
+        kind: As in `Layer`.
+        size: Its units.
+        mean: Of its values.
+        deviation: Their standard deviation.
+        smallest: The least of them.
+        largest: The greatest.
+        zeros: Share that is exactly 0.
+    """
+
+    name: str
+    kind: str
+    size: int
+    mean: float
+    deviation: float
+    smallest: float
+    largest: float
+    zeros: float
+
+    def summary(self) -> dict[str, Any]:
+        return self.to_json()
+
+    def table(self) -> pd.DataFrame:
+        """One row."""
+        return pd.DataFrame([vars(self)])
 
 
 @dataclass(frozen=True)
@@ -60,21 +98,13 @@ class Activations(Result):
         return {"layers": [layer.summary() for layer in self.layers]}
 
     def table(self) -> pd.DataFrame:
-        """`layer, kind, size, mean, deviation, smallest, largest, zeros`: one row per layer, not per value."""
-        rows = [
-            {
-                "layer": layer.name,
-                "kind": layer.kind,
-                "size": layer.values.shape[-1],
-                "mean": layer.values.mean(),
-                "deviation": layer.values.std(),
-                "smallest": layer.values.min(),
-                "largest": layer.values.max(),
-                "zeros": (layer.values == 0).mean(),
-            }
-            for layer in self.layers
-        ]
-        return pd.DataFrame(rows)
+        """A row of statistics per layer, not per value."""
+        return pd.concat([one.table() for one in self.statistics], ignore_index=True)
+
+    @property
+    def statistics(self) -> tuple[LayerStatistics, ...]:
+        """Each layer in a few numbers."""
+        return tuple(layer.statistics for layer in self.layers)
 
 
 @dataclass(frozen=True)

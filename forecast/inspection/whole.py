@@ -10,7 +10,7 @@ import torch
 from forecast.config import ForecasterConfig
 from forecast.inspection.convolution import FrequencyResponse, ReceptiveField, frequency_responses, receptive_field
 from forecast.inspection.findings import Finding, diagnose, diagnose_whole, worst_first
-from forecast.inspection.forward import activations, codes, states
+from forecast.inspection.forward import LayerStatistics, activations, codes, states
 from forecast.inspection.gradients import ParameterGradients, StateGradients, parameter_gradients, state_gradients
 from forecast.inspection.judgement import Performance, judge, performance
 from forecast.inspection.learning import LearningCurve, LearningRateReading, learning_curves
@@ -46,6 +46,7 @@ class Inspection(Result):
 
     Attributes:
         name: Its kind, in an ensemble after its number: "lstm", "2 gru".
+        layers: What every layer says, in a few numbers.
         units: Dead and saturated units by layer.
         gates: Saturated gates by layer and gate.
         forget_times: By layer.
@@ -64,6 +65,7 @@ class Inspection(Result):
     """
 
     name: str
+    layers: tuple[LayerStatistics, ...]
     units: tuple[UnitHealth, ...]
     gates: tuple[GateHealth, ...]
     forget_times: tuple[ForgetTimes, ...]
@@ -81,7 +83,7 @@ class Inspection(Result):
     findings: tuple[Finding, ...] = ()
 
     def summary(self) -> dict[str, Any]:
-        parts = ("units", "gates", "forget_times", "responses", "state_gradients", "spectra")
+        parts = ("layers", "units", "gates", "forget_times", "responses", "state_gradients", "spectra")
         single = ("field", "gradients", "connectivity", "performance", "curve", "training", "learning_rate")
         found = {name: getattr(self, name) for name in single}
         return {
@@ -171,6 +173,7 @@ def inspect_network(
     unit = config.training.error_unit
     found = Inspection(
         name=name or config.network.kind,
+        layers=seen.statistics,
         units=unit_health(network, seen, done),
         gates=gate_health(done),
         forget_times=forget_times(network, done),
@@ -214,8 +217,7 @@ def inspect_model(
     batch, judged = sample_windows(config, table), judged_windows(config, table)
     curves = learning_curves(history)
     members, size = [], len(ensemble.members)
-    for number, (one, network) in enumerate(zip(config.networks, ensemble.members, strict=True)):
-        name = f"{number + 1} {one.network.kind}" if config.members else one.network.kind
+    for number, (name, one, network) in enumerate(zip(config.names, config.networks, ensemble.members, strict=True)):
         seen = (_of(number, curves, size), _of(number, trainings, size), _of(number, learning_rates, size))
         members.append(inspect_network(network, batch, judged, one, name, *seen))
     with torch.no_grad():

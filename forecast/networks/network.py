@@ -105,7 +105,7 @@ class Network(nn.Module):
         future = torch.cat((*map(scale.apply, bases), known[:, self.context_length :].flatten(1)), dim=1)
         parts = (code, future) if static is None else (code, future, static)
         hidden = self.decoder(torch.cat(parts, dim=1))
-        shares = self.mixing(hidden).view(len(hidden), self.prediction_length, -1).softmax(-1)
+        shares = self.mixing(hidden).view(-1, self.prediction_length, len(self.shortcuts)).softmax(-1)
         base = (torch.stack(bases, dim=-1) * shares).sum(-1)
         output: Tensor = self.head(hidden)
         return output, Frame(base, scale.size, unit)
@@ -122,10 +122,9 @@ class Network(nn.Module):
 
     def _patches(self, values: Tensor, observed: Tensor, known: Tensor) -> Tensor:
         """`(B, N, P * (2 + K))`: each patch's values, mask and known features."""
-        length = self.patch_length
         parts = (values.unsqueeze(-1), observed.unsqueeze(-1).to(values.dtype), known[:, : self.context_length])
         steps = torch.cat(parts, dim=-1)  # (B, L, 2 + K)
-        return steps.reshape(len(steps), -1, length * steps.shape[-1])
+        return steps.reshape(steps.shape[0], -1, self.patch_length * steps.shape[-1])
 
 
 def _encoder(config: NetworkConfig, num_patches: int, patch_size: int) -> nn.Module:

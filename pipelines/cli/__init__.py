@@ -10,7 +10,7 @@ from typing import Any
 from rich.markup import escape
 
 from forecast.errors import DataWarning, ForecastError
-from pipelines.cli import backtest, backup, demo, predict, promote, recipes, retrain, serve, train, tune  # noqa: F401
+from pipelines.cli import backtest, backup, demo, inspect, predict, promote, recipes, retrain, serve, train, tune  # noqa: F401
 from pipelines.cli.app import app, complaints
 
 

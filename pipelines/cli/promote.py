@@ -43,8 +43,10 @@ def promote(
         raise ParameterError(Problem(f"--version must be a number, found {found}", "say which: --version 4"))
     if reason and not force:
         raise ParameterError(Problem("--reason goes with --force", "leave it out, or add --force"))
-    if query is not None and data is None:
-        raise ParameterError(Problem("--query goes with --data", "name the database: --data ...", field="query"))
+    columns = {"query": query, "item_id": item_id, "timestamp": timestamp, "target": target, "freq": freq}
+    if data is None and (given := [field for field, value in columns.items() if value is not None]):
+        option = given[0].replace("_", "-")
+        raise ParameterError(Problem(f"--{option} goes with --data", "name the series: --data ...", field=given[0]))
     from pipelines import promote as pipeline
 
     if force:
@@ -56,7 +58,6 @@ def promote(
         from pipelines.settings import DataConfig
 
         covariates = load(f"{name}/{version}").forecaster.covariates
-        columns = {"query": query, "item_id": item_id, "timestamp": timestamp, "target": target, "freq": freq}
         table = read(DataConfig.build(path=data, **columns), covariates)
     say(name, pipeline.promote_version(name, version, table))
 

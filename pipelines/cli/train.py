@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from forecast.errors import ParameterError, Problem
 from pipelines.cli.app import app, console
@@ -34,6 +35,10 @@ def train(
     known: Annotated[str | None, typer.Option(help="Covariates known in advance: columns, by commas.")] = None,
     past: Annotated[str | None, typer.Option(help="Covariates known for the past only.")] = None,
     static: Annotated[str | None, typer.Option(help="Covariates that are one value for a series.")] = None,
+    inspect: Annotated[
+        str | None,
+        typer.Option(help="The look inside: off, light (as by default), or full, which trains a little more for it."),
+    ] = None,
     promote: Annotated[bool, typer.Option(help="Put the model live where it is better than what there is.")] = True,
     overrides: Overrides = None,
     resume: Annotated[
@@ -54,6 +59,7 @@ def train(
         "covariates.known": split(known),
         "covariates.past": split(past),
         "covariates.static": split(static),
+        "evaluation.inspect": inspect,
     }
     if resume is not None:
         if network or overrides or recipe != "auto" or any(value is not None for value in options.values()):
@@ -73,6 +79,8 @@ def train(
 
     outcome = publish(config.name, run, console, promote)
     console.print(as_table(run.leaderboard))
+    for finding in run.findings:
+        console.print(f"[yellow]inside:[/] {escape(finding)}", highlight=False)
     say(config.name, outcome)
     console.print(f"run {run.run_id}; look at it with: forecast ui")
 

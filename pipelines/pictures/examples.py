@@ -56,6 +56,12 @@ def pick(result: Backtest, model: str) -> list[tuple[str, int, float]]:
     return [(roles[place], of_name[errors.index[place]], float(errors.iloc[place])) for place in sorted(roles)]
 
 
+def typical_series(result: Backtest, model: str) -> int:
+    """The series whose MASE is in the middle."""
+    chosen = pick(result, model)
+    return chosen[len(chosen) // 2][1]
+
+
 def _window(result: Backtest, model: str, baseline: str | None, series: int, legend: bool) -> list[object]:
     """The traces of the last window of a series in which something was observed."""
     windows = np.flatnonzero(result.series == series)

@@ -1,6 +1,7 @@
 """The one look of all pictures: colours that colour-blind people tell apart, fonts, axes."""
 
 from collections.abc import Sequence
+from math import log10
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -77,3 +78,32 @@ def colours(models: Sequence[str], focus: str, baseline: str | None) -> dict[str
     others = [name for name in models if name not in (focus, baseline)]
     shades = {name: OTHERS[number % len(OTHERS)] for number, name in enumerate(others)}
     return {**shades, focus: MODEL, **({baseline: BASELINE} if baseline and baseline != focus else {})}
+
+
+def mark(figure: "Figure", x: float, text: str, log: bool = False) -> None:
+    """A vertical line with words beside it.
+
+    Args:
+        figure: The figure; it is changed.
+        x: Where.
+        text: The words.
+        log: Whether the x axis is logarithmic: plotly then wants the logarithm for words, though not for lines.
+    """
+    figure.add_vline(x, line_color=ACTUAL, line_dash="dot")
+    words = {"text": text, "xanchor": "left", "yanchor": "bottom", "yref": "paper", "y": 0.0, "showarrow": False}
+    figure.add_annotation(x=log10(x) if log else x, bgcolor="rgba(255,255,255,0.8)", **words)
+
+
+def shade(name: str, middle: float | None = None, length: float = 1.0, y: float = 0.5) -> dict[str, Any]:
+    """The colours of a map: from dark to bright, or to both sides of a middle.
+
+    Args:
+        name: What they show.
+        middle: A value that is white; None where there is none.
+        length: Of the bar that explains them, as a share of the figure's height.
+        y: Where its centre is, likewise.
+    """
+    bar = {"title": {"text": name, "side": "right"}, "len": length, "y": y, "thickness": 14, "exponentformat": "power"}
+    if middle is None:
+        return {"colorscale": "Cividis", "colorbar": bar}
+    return {"colorscale": "PuOr", "zmid": middle, "colorbar": bar}

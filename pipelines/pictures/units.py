@@ -1,5 +1,9 @@
 """Steps of a time grid in words: axes have units that a person knows."""
 
+from typing import Any
+
+import pandas as pd
+
 from forecast.calendar import DAY, HOUR, MINUTE, MONTHLY, SECOND, WEEK, Frequency
 
 FIXED = ((WEEK, "week"), (DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second"))
@@ -19,6 +23,14 @@ def duration(frequency: Frequency, steps: int) -> str:
     """So many steps in words, in the largest unit that they fill: 48 hours are "2 days"."""
     count, unit = _in_units(frequency, steps)
     return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+
+
+def clock(time: Any) -> str:
+    """A time as a clock on the wall shows it, without seconds that are 0, or a step's number."""
+    if not isinstance(time, pd.Timestamp):
+        return str(time)
+    wall = time.tz_localize(None)
+    return f"{wall:%Y-%m-%d}" if wall == wall.normalize() else f"{wall:%Y-%m-%d %H:%M}"
 
 
 def _in_units(frequency: Frequency, steps: int) -> tuple[int, str]:

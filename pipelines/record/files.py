@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # The settings, complete and as they were asked for, and what came of them.
 CONFIG, ASKED = "config.yaml", "asked.yaml"
 LEADERBOARD, WINDOWS, PICTURES = "leaderboard.csv", "backtest/windows.parquet", "pictures.html"
+INSPECTION = "inspection"  # a folder: what was seen inside the judged model
 
 
 def recorded(client: "MlflowClient", run_id: str, path: str = CONFIG) -> tuple[dict[str, str], TrainConfig]:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from forecast.backtest import Backtest
 from forecast.table import SeriesTable
 from pipelines.evaluation import METRIC, THIS, Scores, as_markdown, best_baseline
+from pipelines.inspection import HEALTHY, REPORT
 from pipelines.pictures import Picture
 from pipelines.pictures.units import duration, step_name
-from pipelines.record.files import PICTURES
+from pipelines.record.files import INSPECTION, PICTURES
 from pipelines.record.origin import time_span
 from pipelines.settings import TrainConfig
 
@@ -19,7 +20,7 @@ def training_note(
     leaderboard: Scores,
     result: Backtest,
     pictures: Sequence[Picture],
-    findings: Sequence[str] = (),
+    findings: Sequence[str] | None = None,
 ) -> str:
     """A training in Markdown: what, how good, on which data, and what to look at next.
 
@@ -28,7 +29,7 @@ def training_note(
         leaderboard: Everyone's metrics, the best first.
         result: The forecasts that the model was judged by.
         pictures: What the run's page of pictures shows.
-        findings: What is to be said first of the inside of the network, a sentence each.
+        findings: What is wrong inside the network, a sentence or two each; None where nobody looked.
     """
     steps, frequency = config.forecaster.prediction_length, result.table.frequency
     ahead = f"{steps} {'step' if steps == 1 else 'steps'} ahead"
@@ -36,8 +37,11 @@ def training_note(
     parts = [
         f"**{config.forecaster.label}** forecasts **{config.name}** {ahead}. {verdict(leaderboard, len(result.series))}"
     ]
-    if findings:
-        parts += ["### Inside the network", bullets(findings)]
+    if findings is not None:
+        views = (
+            f"`{INSPECTION}/{REPORT}` among the artifacts shows gradients, gates, states and what a forecast rests on."
+        )
+        parts += ["### Inside the network", bullets(findings or [HEALTHY]), views]
     parts += ["### How good", spaced(leaderboard)]
     parts += ["MASE 1 is as good as a seasonal naive forecast was within the history; less is better."]
     parts += ["### Data", data_in_words(config.data.address, result.table)]

@@ -2,7 +2,6 @@
 
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +11,10 @@ import pandas as pd
 from forecast import Forecaster
 from forecast.backtest import Backtest
 from pipelines.evaluation import THIS, Scores, best_baseline
-from pipelines.pictures import Picture, judged, learning_curves, write_page
+from pipelines.inspection import Seen, in_words, write_report
+from pipelines.pictures import judged, learning_curves, write_page
 from pipelines.record.datasets import dataset
-from pipelines.record.files import LEADERBOARD, PICTURES, WINDOWS
+from pipelines.record.files import INSPECTION, LEADERBOARD, PICTURES, WINDOWS
 from pipelines.record.note import NOTE, training_note
 from pipelines.settings import TrainConfig
 
@@ -30,15 +30,13 @@ class Outcome:
         judged: The model that was judged, with its history.
         leaderboard: Everyone's metrics on the windows it was judged on.
         result: The forecasts that it was judged by.
-        findings: What is to be said of the inside of the network, a sentence each; the description begins with it.
-        pictures: Pictures of the inside of the network; they follow the others.
+        seen: What was seen inside of it; None where nobody looked.
     """
 
     judged: Forecaster
     leaderboard: Scores
     result: Backtest
-    findings: Sequence[str] = ()
-    pictures: Sequence[Picture] = ()
+    seen: Seen | None = None
 
 
 def log_result(client: "MlflowClient", run_id: str, config: TrainConfig, model_uri: str, outcome: Outcome) -> None:
@@ -46,7 +44,8 @@ def log_result(client: "MlflowClient", run_id: str, config: TrainConfig, model_u
 
     The metrics belong to the run, to the logged model and to the data it was judged on. The artifact
     `backtest/windows.parquet` holds everyone's errors in each window: what a later model can be compared with
-    on the same windows, though this one has then learnt from them.
+    on the same windows, though this one has then learnt from them. What was seen inside is the folder
+    `inspection`.
 
     Args:
         client: MLflow's client.
@@ -71,10 +70,15 @@ def log_result(client: "MlflowClient", run_id: str, config: TrainConfig, model_u
         window_errors(result).to_parquet(windows)
         labels = [one.network.kind for one in outcome.judged.config.networks]
         curves = learning_curves(outcome.judged.history, labels)
-        pictures = [*judged(result, THIS, naive), curves, *outcome.pictures]
+        pictures = [*judged(result, THIS, naive), curves]
         write_page(page, f"{config.forecaster.label} for {config.name}", pictures)
+        if seen := outcome.seen:
+            title = f"Inside {config.forecaster.label} for {config.name}"
+            write_report(Path(folder) / INSPECTION, title, seen, result.table.frequency)
+            client.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in seen.scalars().items()])
         client.log_artifacts(run_id, folder)
-    client.set_tag(run_id, NOTE, training_note(config, outcome.leaderboard, result, pictures, outcome.findings))
+    findings = [in_words(finding) for finding in seen.findings] if seen else None
+    client.set_tag(run_id, NOTE, training_note(config, outcome.leaderboard, result, pictures, findings))
 
 
 def window_errors(result: Backtest) -> pd.DataFrame:

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic_core import to_json
 
 from forecast.backtest import Backtest, over_windows
-from service.answers import short, times_of, version_of
+from service.answers import times_of, to_json, version_of
 from service.backtest.judgement import BASELINES, MODEL, Windows
 from service.models import ServedModel
 
@@ -65,17 +64,16 @@ def _windows(
     windows: Windows, forecast: npt.NDArray[np.float32], quantile_levels: Sequence[float], test: Backtest
 ) -> list[dict[str, Any]]:
     """A `schema.BacktestWindow` for each."""
-    numbers = short(forecast.transpose(0, 2, 1)).tolist()  # (M, 1 + R, H)
+    numbers = np.ascontiguousarray(forecast.transpose(0, 2, 1))  # (M, 1 + R, H)
     median = 1 + test.levels.index(0.5)
-    naive = {name: short(test.forecasts[name][..., median]).tolist() for name in BASELINES}
-    actual = short(windows.actual).astype(object)
-    actual[~windows.observed] = None
+    naive = {name: np.ascontiguousarray(test.forecasts[name][..., median]) for name in BASELINES}
+    actual = np.where(windows.observed, windows.actual, np.float32(np.nan))  # null in JSON
     names = [str(level) for level in quantile_levels]
     return [
         {
             "history_length": int(origin),
             **times,
-            "actual": actual[number].tolist(),
+            "actual": actual[number],
             "mean": mean,
             "quantiles": dict(zip(names, quantiles, strict=True)),
             "baselines": {name: forecasts[number] for name, forecasts in naive.items()},

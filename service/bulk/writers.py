@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-from pydantic_core import to_json
 
 from forecast import SeriesTable
 from forecast.sifting import Fault, Faults
-from service.answers import check_finite, predictions, texts_of
+from service.answers import check_finite, predictions, texts_of, to_json
 from service.models import ServedModel
 from service.problems import ProblemError, ProblemItem, clean
 from service.tables import Part

@@ -214,7 +214,8 @@ def _ready(reference: ModelReference, folder: Path, about: About, source: Source
 
 
 def _warm_up(forecaster: Forecaster) -> None:
-    """Run passes of several sizes: the first of each takes longer."""
+    """Compile the network, and run passes of several sizes: the first of each takes longer."""
+    forecaster.compile()
     table = golden_table(golden_input(forecaster.config), forecaster.covariates)
     for series in WARM_UP:
         many = table.select(np.zeros(series, np.int64))

@@ -82,7 +82,7 @@ def test_a_query_and_a_table_of_postgresql_give_the_numbers_of_the_file(
 
 
 @pytest.mark.slow
-def test_the_commands_of_the_docs_read_a_database_and_keep_its_password_to_themselves(
+def test_every_command_reads_a_database_and_keeps_its_password_to_itself(
     database_url: str, frame: pd.DataFrame, tmp_path: Path
 ) -> None:
     engine = sa.create_engine(database_url)
@@ -91,8 +91,11 @@ def test_the_commands_of_the_docs_read_a_database_and_keep_its_password_to_thems
     secret = database_url.replace("postgres:@", "postgres:pass-word@").replace("+psycopg", "")
     (block,) = re.findall(r"```bash\n(.*?)```", DOCS.read_text(), re.DOTALL)
     train, predict = block.replace("postgresql://me@host/sales", secret).splitlines()
-    quick = [word for one in QUICK for word in ("--set", one)]
-    for words in ([*shlex.split(train)[1:], "--network", "gru", *quick], shlex.split(predict)[1:]):
+    quick = ["--network", "gru", *(word for one in QUICK for word in ("--set", one))]
+    train, predict = shlex.split(train)[1:], shlex.split(predict)[1:]
+    tune = ["tune", *train[1:], *quick, "--trials", "1", "--output", "tuned.yaml"]
+    retrain = ["retrain", train[train.index("--name") + 1], "--data", secret, "--query", "counts"]
+    for words in ([*train, *quick], predict, tune, retrain):
         done = run_forecast(tmp_path, *words)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "pass-word" not in done.stdout + done.stderr

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,9 +63,9 @@ def runs(folder: Path, name: str = "counts") -> list[mlflow.entities.Run]:
     return client.search_runs([experiment.experiment_id]) if experiment else []
 
 
-def weights(folder: Path, version: str, to: Path) -> dict[str, object]:
+def weights(folder: Path, version: str, to: Path, name: str = "counts") -> dict[str, object]:
     mlflow.set_tracking_uri(f"sqlite:///{folder}/.forecast/mlflow.db")
-    files = mlflow.artifacts.download_artifacts(f"models:/counts/{version}", dst_path=str(to / version))
+    files = mlflow.artifacts.download_artifacts(f"models:/{name}/{version}", dst_path=str(to / version))
     return Forecaster.load(saved_folder(files)).network.state_dict()
 
 
@@ -151,13 +152,15 @@ def test_killed_at_any_moment_nothing_is_left_half_done(folder: Path, table_path
     begun = time.monotonic()
     assert run_forecast(folder, *command(table_path, "whole")).returncode == 0
     seconds = time.monotonic() - begun
+    expected = weights(folder, "1", folder / "whole", "whole")
     client = mlflow.MlflowClient(f"sqlite:///{folder}/.forecast/mlflow.db")
-    moments = random.Random(7)
+    moments, phases = random.Random(7), Counter[str]()
     for number in range(20):
         process = begin(folder, *command(table_path))
         time.sleep(moments.uniform(0.2, 1.0 if number % 2 else 0.5) * seconds)
         process.kill()
-        process.communicate()
+        said = process.communicate()[0].splitlines()
+        phases[said[-1].partition(":")[0] if said else "starting"] += 1
         unfinished = [run for run in runs(folder) if "registered" not in run.data.tags]
         if unfinished and number % 4 == 3:
             done = run_forecast(folder, "train", "--resume", unfinished[0].info.run_id)
@@ -173,6 +176,10 @@ def test_killed_at_any_moment_nothing_is_left_half_done(folder: Path, table_path
             assert done.returncode == 0, done.stdout + done.stderr
     versions = {f"counts/{version.version}" for version in client.search_model_versions("name = 'counts'")}
     assert {run.data.tags["registered"].partition("@")[0] for run in runs(folder)} == versions
+    for version in versions:  # however often it was cut off, it ends with the weights of one that never was
+        found = weights(folder, version.partition("/")[2], folder / "in the end")
+        assert all(tensor.equal(found[name]) for name, tensor in expected.items()), version
+    print(f"killed in: {dict(phases)}; {len(versions)} versions, all with the weights of a training left alone")
 
 
 @pytest.mark.slow

@@ -311,6 +311,7 @@ def test_entries_are_never_changed(version: Version, client: mlflow.MlflowClient
         (["promote", "nobody", "--version", "two"], ["'two'", "a number"]),
         (["promote", "nobody", "--version", "1", "--reason", "why not"], ["--force"]),
         (["promote", "nobody", "--version", "1", "--query", "counts"], ["--query", "--data"]),
+        (["promote", "nobody", "--version", "1", "--item-id", "shop"], ["--item-id", "--data"]),
     ],
 )
 def test_a_mistake_is_one_message(words: list[str], expected: list[str], store: Path):

@@ -48,7 +48,7 @@ def test_examples(service: Service, command: str, shown: str) -> None:
 
 
 def test_there_are_examples_of_every_route() -> None:
-    assert len(EXAMPLES) == API.count("```json") == 9
+    assert len(EXAMPLES) == API.count("```json") == 10
 
 
 def test_routes_are_all_listed(service: Service) -> None:
