@@ -17,10 +17,11 @@ Every error carries a `code` (short, stable, for programs) and `problems` (for p
 found, where, and what to do about it. All but the last four branches are the caller's to mend.
 """
 
+import copyreg
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 PROBLEMS_SHOWN, PROBLEMS_TOLD = 5, 100  # of an error: to people, and to programs
 _CREDENTIALS = re.compile(r"//[^/\s]*@")
@@ -57,6 +58,10 @@ class ForecastError(Exception):
         if len(self.problems) > PROBLEMS_SHOWN:
             lines.append(f"... and {len(self.problems) - PROBLEMS_SHOWN} more")
         super().__init__("\n".join(lines))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by what it holds, as some kinds are made from other arguments: errors come back from processes."""
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
 
 class DataError(ForecastError, ValueError):

@@ -51,9 +51,17 @@ BACKTEST_EXAMPLES: dict[str, Any] = {
 }
 
 
+_TIMEOUT = {
+    "name": "X-Request-Timeout",
+    "in": "header",
+    "description": "Seconds within which computing must have begun; after that the answer is 504.",
+    "schema": {"type": "number", "exclusiveMinimum": 0},
+}
+
+
 def _json_body(model: str, examples: dict[str, Any]) -> dict[str, Any]:
     content = {"application/json": {"schema": {"$ref": REF.format(model=model)}, "examples": examples}}
-    return {"requestBody": {"required": True, "content": content}}
+    return {"parameters": [_TIMEOUT], "requestBody": {"required": True, "content": content}}
 
 
 INSPECT_EXAMPLES: dict[str, Any] = {

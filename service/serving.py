@@ -21,6 +21,9 @@ from service.patience import PatientProtocol
 from service.settings import Settings
 
 GRACE = 30  # seconds that requests under way have to end after SIGTERM
+# Seconds that a connection may rest between requests. Proxies keep theirs for a minute, and whoever closes first must
+# be the caller: a request that comes just as the service closes is lost.
+KEEP_ALIVE = 75
 PATIENCE = 5  # seconds that the keeper has to come to an end
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG, prctl(2)
 
@@ -48,6 +51,7 @@ def serve(settings: Settings, listener: socket.socket, at_once: bool = True) -> 
         server_header=False,
         ws="none",
         http=PatientProtocol,
+        timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=GRACE,
     )
     server = _Server(config, models, settings.drain_seconds)

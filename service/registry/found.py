@@ -36,7 +36,7 @@ class Origin(BaseModel):
 
 
 class Found(BaseModel):
-    """One version of a model, as the registry has it.
+    """One version of a model, as the registry has it. Name and version are safe as names of folders.
 
     Attributes:
         name: The registered model's name; of a logged model that is not registered, its own.
@@ -48,8 +48,8 @@ class Found(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: str
-    version: str | None
+    name: str = Field(pattern=r"^[^./\\][^/\\]*$")
+    version: str | None = Field(pattern="^[0-9]+$")
     run_id: str | None
     uri: str
     tags: dict[str, str] = {}

@@ -4,13 +4,15 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 
-from forecast.errors import ModelDamaged, ModelNotFound, Problem
+from forecast.errors import ForecastError, ModelDamaged, ModelNotFound, Problem
 from forecast.pyfunc import saved_folder
 from forecast.reference import ModelReference
 from service.registry.found import NOT_THERE, Found, Origin, not_found, unavailable
@@ -19,7 +21,7 @@ API = "/api/2.0/mlflow"
 FILES = "/api/2.0/mlflow-artifacts/artifacts"
 TIMEOUT = httpx.Timeout(5.0, connect=3.0)
 PAGE = 100
-MOST_FILES = 1000
+MOST_FILES, MOST_BYTES = 1000, 4 * 2**30  # of one model
 
 
 class RestRegistry:
@@ -39,47 +41,53 @@ class RestRegistry:
         )
 
     def find(self, reference: ModelReference) -> Found:
-        if reference.name is None:
-            model_id = (reference.uri or "").removeprefix("models:/")
-            info = self._get(f"/logged-models/{model_id}", reference)["model"]["info"]
+        with self._as_expected():
+            if reference.name is None:
+                model_id = (reference.uri or "").removeprefix("models:/")
+                info = self._get(f"/logged-models/{model_id}", reference)["model"]["info"]
+                run_id = info.get("source_run_id") or None
+                return Found(name=info["name"], version=None, run_id=run_id, uri=f"models:/{model_id}")
+            path = "/registered-models/alias" if reference.alias else "/model-versions/get"
+            which = {"alias": reference.alias} if reference.alias else {"version": reference.version}
+            found = self._get(path, reference, name=reference.name, **which)["model_version"]
             return Found(
-                name=info["name"], version=None, run_id=info.get("source_run_id") or None, uri=f"models:/{model_id}"
+                name=found["name"],
+                version=str(found["version"]),
+                run_id=found.get("run_id") or None,
+                uri=f"models:/{found['name']}/{found['version']}",
+                tags=_pairs(found.get("tags", [])),
             )
-        path = "/registered-models/alias" if reference.alias else "/model-versions/get"
-        which = {"alias": reference.alias} if reference.alias else {"version": reference.version}
-        found = self._get(path, reference, name=reference.name, **which)["model_version"]
-        return Found(
-            name=found["name"],
-            version=str(found["version"]),
-            run_id=found.get("run_id") or None,
-            uri=f"models:/{found['name']}/{found['version']}",
-            tags=_pairs(found.get("tags", [])),
-        )
 
     def with_alias(self, alias: str) -> list[str]:
         names: list[str] = []
-        token = None
+        more: dict[str, Any] = {}
         while True:
-            page = self._get("/registered-models/search", max_results=PAGE, **({"page_token": token} if token else {}))
-            models = page.get("registered_models", [])
-            names += [one["name"] for one in models if alias in {known["alias"] for known in one.get("aliases", [])}]
-            token = page.get("next_page_token")
-            if not token:
+            with self._as_expected():
+                page = self._get("/registered-models/search", max_results=PAGE, **more)
+                models = page.get("registered_models", [])
+                names += [
+                    one["name"] for one in models if alias in [known["alias"] for known in one.get("aliases", [])]
+                ]
+                more = {"page_token": page["next_page_token"]} if page.get("next_page_token") else {}
+            if not more:
                 return names
 
     def origin(self, found: Found) -> Origin:
         if found.run_id is None:
             return Origin.of(found.tags, {}, {})
         try:
-            data = self._get("/runs/get", ModelReference(uri=found.uri), run_id=found.run_id)["run"].get("data", {})
+            with self._as_expected():
+                run = self._get("/runs/get", ModelReference(uri=found.uri), run_id=found.run_id)["run"]
+                data = run.get("data", {})
+                metrics = {one["key"]: float(one["value"]) for one in data.get("metrics", [])}
+                return Origin.of(found.tags, _pairs(data.get("tags", [])), metrics)
         except ModelNotFound:
             return Origin.of(found.tags, {}, {})
-        metrics = {one["key"]: float(one["value"]) for one in data.get("metrics", [])}
-        return Origin.of(found.tags, _pairs(data.get("tags", [])), metrics)
 
     def download(self, found: Found, folder: Path) -> Path:
         root = folder / "files"
-        address = self._address(found)
+        with self._as_expected():
+            address = self._address(found)
         parts = urlsplit(address)
         if parts.scheme == "mlflow-artifacts":
             self._fetch(parts.path.strip("/"), root)
@@ -98,25 +106,30 @@ class RestRegistry:
 
     def _fetch(self, path: str, root: Path) -> None:
         """Download a folder of files that the server gives out itself."""
-        waiting, count = [""], 0
+        waiting, count, size = [""], 0, 0
         while waiting:
             folder = waiting.pop()
-            listing = self._ask(FILES, params={"path": f"{path}/{folder}".rstrip("/")}).json()
-            for entry in listing.get("files", []):
-                place = f"{folder}/{Path(str(entry['path'])).name}".lstrip("/")
-                if entry.get("is_dir"):
-                    waiting.append(place)
-                    continue
+            with self._as_expected():
+                listing = self._ask(FILES, params={"path": f"{path}/{folder}".rstrip("/")}).json()
+                entries = [(Path(str(entry["path"])).name, entry.get("is_dir")) for entry in listing.get("files", [])]
+            for name, is_folder in entries:
+                place = f"{folder}/{name}".lstrip("/")
                 count += 1
                 target = (root / place).resolve()
-                if count > MOST_FILES or not target.is_relative_to(root.resolve()):
-                    raise ModelDamaged(Problem("the registered model's files are not a model's", "register it again"))
+                if count > MOST_FILES or not name or not target.is_relative_to(root.resolve()):
+                    raise _no_model()
+                if is_folder:
+                    waiting.append(place)
+                    continue
                 target.parent.mkdir(parents=True, exist_ok=True)
                 try:
                     with self._client.stream("GET", f"{self._uri}{FILES}/{quote(f'{path}/{place}')}") as response:
                         response.raise_for_status()
                         with target.open("wb") as file:
                             for chunk in response.iter_bytes():
+                                size += len(chunk)
+                                if size > MOST_BYTES:
+                                    raise _no_model()
                                 file.write(chunk)
                 except httpx.HTTPError as error:
                     raise unavailable(self._uri, error) from error
@@ -135,6 +148,16 @@ class RestRegistry:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise unavailable(self._uri, RuntimeError((done.stderr.strip().splitlines() or ["no reason given"])[-1]))
+
+    @contextmanager
+    def _as_expected(self) -> Iterator[None]:
+        """What a server tells that is no registry, or a hostile one, becomes an error of ours."""
+        try:
+            yield
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, ForecastError):
+                raise
+            raise unavailable(self._uri, RuntimeError("it answers what no model registry does")) from error
 
     def _get(self, path: str, reference: ModelReference | None = None, **query: Any) -> dict[str, Any]:
         answer: dict[str, Any] = self._ask(API + path, reference, query).json()
@@ -161,6 +184,10 @@ class RestRegistry:
         if reference is not None and problem.get("error_code") in NOT_THERE:
             raise not_found(reference, self._uri, message.splitlines()[0][:200])
         raise unavailable(self._uri, RuntimeError(f"error code {response.status_code}: {message}"))
+
+
+def _no_model() -> ModelDamaged:
+    return ModelDamaged(Problem("the registered model's files are not a model's", "register it again"))
 
 
 def _pairs(entries: list[dict[str, str]]) -> dict[str, str]:

@@ -1,3 +1,5 @@
+import copy
+import pickle
 import re
 from pathlib import Path
 
@@ -5,6 +7,10 @@ import pytest
 
 from forecast import errors
 from forecast.errors import DataError, ForecastError, ParameterError, Problem
+
+
+def descendants(kind):
+    return [kind, *(one for child in kind.__subclasses__() for one in descendants(child))]
 
 
 def test_the_tree_in_the_docstring_is_the_real_one():
@@ -47,3 +53,13 @@ def test_every_code_that_is_raised_has_a_title():
     source = "".join(path.read_text() for path in Path(errors.__file__).parent.rglob("*.py"))
     raised = set(re.findall(r'DataError\(\s*"([a-z-]+)"', source))
     assert raised <= set(DataError.CODES)
+
+
+@pytest.mark.parametrize("kind", [*descendants(ForecastError)], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("carry", [copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_errors_come_back_whole_from_other_processes(kind, carry):
+    problem = Problem("what was found", "what to do", "shop_1", "target")
+    error = kind("bad-target", problem) if kind is DataError else kind(problem)
+    carried = carry(error)
+    assert type(carried) is kind
+    assert (carried.code, carried.problems, str(carried)) == (error.code, error.problems, str(error))

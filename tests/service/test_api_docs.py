@@ -51,6 +51,13 @@ def test_there_are_examples_of_every_route() -> None:
     assert len(EXAMPLES) == API.count("```json") == 10
 
 
+def test_routes_are_all_listed(service: Service) -> None:
+    listed = set(re.findall(r"^\| \[`((?:GET|POST) /[^`]*)`\]", API, re.MULTILINE))
+    done = subprocess.run(["curl", "-s", f"{service.url}/openapi.json"], capture_output=True, text=True, check=True)
+    paths = json.loads(done.stdout)["paths"]
+    assert listed == {f"{method.upper()} {path}" for path, item in paths.items() for method in item}
+
+
 def test_problems_are_all_listed() -> None:
     listed = {
         (kind, int(status)) for kind, status in re.findall(r"^\| `/problems/([a-z-]+)` \| (\d+)", API, re.MULTILINE)
