@@ -32,7 +32,7 @@ def write_report(folder: Path, title: str, seen: Seen, frequency: Frequency) -> 
 
 def in_words(finding: Finding) -> str:
     """A finding as a sentence or two: where, what was measured, what to try."""
-    place = ": ".join(part for part in (finding.member, finding.layer) if part)
+    place = ": ".join(name for name in (finding.member, finding.layer) if name)
     evidence = finding.evidence[0].upper() + finding.evidence[1:]
     return f"{finding.severity}, {finding.code} ({place}). {evidence}. Try: {finding.advice}."
 
