@@ -7,6 +7,7 @@ from pipelines.pictures import Picture
 from pipelines.pictures.style import ACTUAL, BAND, BASELINE, MODEL, OTHERS, QUIET, band, line, styled
 from pipelines.pictures.units import clock
 
+ALIKE = 0.7  # distance up to which two states are called nearly the same: half of that of two at random
 AGREE = 0.5  # rank correlation from which on both views are said to agree
 
 
@@ -81,7 +82,10 @@ def similar(seen: ForecastInspection) -> Picture | None:
         name, color = f"after {clock(time)} (distance {distance:.2f})", OTHERS[rank % len(OTHERS)]
         figure.add_trace(line(name, color, ahead, followed, width=1.5))
     figure.add_trace(line("median forecast", MODEL, ahead, seen.median, width=3))
-    title = f"The network was most nearly in this state before {clock(found.times[0])}"
+    nearest = clock(found.times[0])
+    title = f"The network was in nearly this state before {nearest}"
+    if found.distance[0] > ALIKE:
+        title = f"The network was never quite in this state; it was nearest before {nearest}"
     about = (
         "What followed the past windows that left the network in the most similar state, moved to today's level and "
         "size, and the forecast. Distance 0 is the same state, about 1.4 that of two windows at random. Where what "

@@ -65,7 +65,7 @@ def runs(folder: Path, name: str = "counts") -> list[mlflow.entities.Run]:
 
 def weights(folder: Path, version: str, to: Path, name: str = "counts") -> dict[str, object]:
     mlflow.set_tracking_uri(f"sqlite:///{folder}/.forecast/mlflow.db")
-    files = mlflow.artifacts.download_artifacts(f"models:/{name}/{version}", dst_path=str(to / version))
+    files = mlflow.artifacts.download_artifacts(f"models:/{name}/{version}", dst_path=f"{to}/{version}")
     return Forecaster.load(saved_folder(files)).network.state_dict()
 
 
