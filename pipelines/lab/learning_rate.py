@@ -121,12 +121,13 @@ def judge(regimes: Regimes) -> Verdict:
     least, low, high = (float(loss[place]) for place in (best, 0, -1))
     failures = []
     if low <= (1 + WORSE) * least:
-        failures.append(f"the lowest rate, {_rate(rates[0])}, is not too low")
+        failures.append(f"the lowest rate, {_rate(float(rates[0]))}, is not too low")
     if high <= (1 + WORSE) * least:
-        failures.append(f"the highest rate, {_rate(rates[-1])}, is not too high")
+        failures.append(f"the highest rate, {_rate(float(rates[-1]))}, is not too high")
+    lowest, good, highest = (_rate(float(rates[place])) for place in (0, best, -1))
     found = (
-        f"the same network ends at a validation loss of {_number(low)} with a rate of {_rate(rates[0])}, {_number(least)} "
-        f"with {_rate(rates[best])} and {_number(high)} with {_rate(rates[-1])}"
+        f"the same network ends at a validation loss of {_number(low)} with a rate of {lowest}, {_number(least)} with "
+        f"{good} and {_number(high)} with {highest}"
     )
     return judged(failures, found)
 
@@ -170,9 +171,10 @@ def pictures(regimes: Regimes) -> tuple[Picture, ...]:
             name = f"{_rate(rates[place])}, {('too low', 'good', 'too high')[int(place > 0) + int(place > best)]}"
             curves.add_trace(line(name, color, epochs, curve.val_loss, mode="lines+markers"))
     styled(curves, "epoch", "validation loss, deviations").update_xaxes(dtick=1).update_yaxes(type="log")
-    title = f"At {_rate(rates[0])} the loss creeps down, at {_rate(rates[best])} it falls, at {_rate(rates[-1])} it never gets there"
+    lowest, good, highest = (_rate(float(rates[place])) for place in (0, best, -1))
+    title = f"At {lowest} the loss creeps down, at {good} it falls, at {highest} it never gets there"
     second = Picture(
-        title if judge(regimes).holds else f"The lowest, the best and the highest rate: {_rate(rates[best])} ends best",
+        title if judge(regimes).holds else f"Of the lowest, the best and the highest rate {good} ends best",
         "Validation loss by epoch: mean absolute error in standard deviations of each window's history. With Adam "
         "a step changes every weight by about the rate: too low a rate needs more epochs than there are, too high a "
         "one throws the weights about.",

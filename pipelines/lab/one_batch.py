@@ -164,8 +164,8 @@ def judge(batch: OneBatch) -> Verdict:
     fallen = min(1 - new / old for old, new in batch.loss.values())
     found = (
         f"the slope of the loss along each of {len(batch.backward)} layers' gradients is what backpropagation says, to "
-        f"{share_in_words(batch.deviation)} of it; every layer gets one, the largest {spread:.0f} times the smallest of the "
-        f"same network; and one small step lowers every loss, by {100 * fallen:.1f} % at least"
+        f"{share_in_words(batch.deviation)} of it; every layer gets one, the largest {spread:.0f} times the smallest "
+        f"of the same network; and one small step lowers every loss, by {100 * fallen:.1f} % at least"
     )
     return judged(failures, found)
 

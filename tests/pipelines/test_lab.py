@@ -188,9 +188,9 @@ def test_a_wrong_slope_a_cut_off_layer_and_a_step_upwards_refute_the_claim(batch
 def test_a_step_against_the_gradient_leaves_the_network_as_it_is(table: SeriesTable) -> None:
     config = settings(table, {"kind": "rnn", "hidden_size": 8}, {}, calendar=True)
     network, windows = untrained(config), sample_windows(config, table, 8)
-    before = float(batch_loss(network, windows, "window")[0])
+    before = float(batch_loss(network, windows, "window")[0].detach())
     assert one_batch.loss_after_step(network, windows) < before
-    assert float(batch_loss(network, windows, "window")[0]) == before
+    assert float(batch_loss(network, windows, "window")[0].detach()) == before
 
 
 def test_each_output_is_best_at_what_it_was_asked_for_or_the_claim_is_refuted() -> None:
