@@ -29,7 +29,7 @@ LESSON = Lesson(
         "next to nothing for the layers that read the data: these keep their random weights, and the network learns "
         "about as much as its last layers can by themselves. Tanh has a slope of 1 near 0, ReLU of 1 wherever it "
         "answers; weights that suit them keep the gradient at its size. It is a matter of slope times weight: with "
-        "weights four times as large, as this project's networks start with, sigmoids pass the gradient on as well."
+        "weights four times as large, as this project's networks start with, sigmoids pass on far more of it."
     ),
     formulas=(
         "∂L/∂h_{l-1} = W_l^T diag(f'(a_l)) ∂L/∂h_l",
@@ -170,7 +170,7 @@ def judge(depth: Depth) -> Verdict:
     failures += [f"{name} starves the first layer too" for name in (TANH, RELU) if share[name] < STARVED]
     layers = next(iter(depth.gradient.values())).shape[1]
     found = (
-        f"of the gradient of the last of {layers} layers the first one gets {share_in_words(share[SIGMOID])} under "
+        f"the first of {layers} layers gets, of the last one's gradient, {share_in_words(share[SIGMOID])} under "
         f"sigmoid, {share_in_words(share[TANH])} under tanh and {share_in_words(share[RELU])} under ReLU"
     )
     return judged(failures, found)
@@ -187,9 +187,9 @@ def pictures(depth: Depth) -> tuple[Picture, ...]:
         number, epoch = np.arange(1, len(norm) + 1), np.arange(1, len(depth.loss[name]) + 1)
         by_layer.add_trace(line(name, kind.color, number, norm, dash=kind.dash, mode="lines+markers"))
         by_epoch.add_trace(line(name, kind.color, epoch, depth.loss[name], dash=kind.dash, mode="lines+markers"))
-    styled(by_layer, "layer, from the data to the forecast", "gradient, share of the last layer's")
+    styled(by_layer, "layer, from the data to the forecast", "share of the last gradient")
     by_layer.update_yaxes(type="log", exponentformat="power", dtick=1).update_xaxes(dtick=1)
-    styled(by_epoch, "epoch", "training loss, deviations of the window").update_xaxes(dtick=1)
+    styled(by_epoch, "epoch", "training loss, deviations").update_xaxes(dtick=1)
     first = Picture(
         f"Of the last layer's gradient the first one gets {share_in_words(share[SIGMOID])} under sigmoid, "
         f"{share_in_words(share[RELU])} under ReLU",

@@ -121,12 +121,13 @@ def judge(regimes: Regimes) -> Verdict:
     least, low, high = (float(loss[place]) for place in (best, 0, -1))
     failures = []
     if low <= (1 + WORSE) * least:
-        failures.append(f"the lowest rate, {rates[0]:g}, is not too low")
+        failures.append(f"the lowest rate, {_rate(float(rates[0]))}, is not too low")
     if high <= (1 + WORSE) * least:
-        failures.append(f"the highest rate, {rates[-1]:g}, is not too high")
+        failures.append(f"the highest rate, {_rate(float(rates[-1]))}, is not too high")
+    lowest, good, highest = (_rate(float(rates[place])) for place in (0, best, -1))
     found = (
-        f"the same network ends at a validation loss of {_number(low)} with a rate of {rates[0]:g}, {_number(least)} "
-        f"with {rates[best]:g} and {_number(high)} with {rates[-1]:g}"
+        f"the same network ends at a validation loss of {_number(low)} with a rate of {lowest}, {_number(least)} with "
+        f"{good} and {_number(high)} with {highest}"
     )
     return judged(failures, found)
 
@@ -154,8 +155,8 @@ def pictures(regimes: Regimes) -> tuple[Picture, ...]:
     by_rate.update_yaxes(title="validation loss", type="log", row=2, col=1)
     inside = "inside" if reading.verdict == "good" else "outside"
     first = Picture(
-        f"A rate of {rates[best]:g} ends best, {inside} what the range test calls good "
-        f"({reading.low:.1g} to {reading.high:.1g})",
+        f"A rate of {_rate(rates[best])} ends best, {inside} what the range test calls good "
+        f"({_rate(reading.low)} to {_rate(reading.high)})",
         "Above: a hundred steps, each at a higher rate; the loss in units of the untrained network's on the same "
         "windows. Below: the same network, from the same first weights on the same batches, trained once for each "
         "rate; mean absolute error in standard deviations of each window's history. Green: from where the range "
@@ -167,12 +168,13 @@ def pictures(regimes: Regimes) -> tuple[Picture, ...]:
         curve = regimes.curves[place]
         if curve is not None:
             epochs = np.arange(1, len(curve.val_loss) + 1)
-            name = f"{rates[place]:g}, {('too low', 'good', 'too high')[int(place > 0) + int(place > best)]}"
+            name = f"{_rate(rates[place])}, {('too low', 'good', 'too high')[int(place > 0) + int(place > best)]}"
             curves.add_trace(line(name, color, epochs, curve.val_loss, mode="lines+markers"))
-    styled(curves, "epoch", "validation loss, deviations of the window").update_xaxes(dtick=1).update_yaxes(type="log")
-    title = f"At {rates[0]:g} the loss creeps down, at {rates[best]:g} it falls, at {rates[-1]:g} it never gets there"
+    styled(curves, "epoch", "validation loss, deviations").update_xaxes(dtick=1).update_yaxes(type="log")
+    lowest, good, highest = (_rate(float(rates[place])) for place in (0, best, -1))
+    title = f"At {lowest} the loss creeps down, at {good} it falls, at {highest} it never gets there"
     second = Picture(
-        title if judge(regimes).holds else f"The lowest, the best and the highest rate: {rates[best]:g} ends best",
+        title if judge(regimes).holds else f"Of the lowest, the best and the highest rate {good} ends best",
         "Validation loss by epoch: mean absolute error in standard deviations of each window's history. With Adam "
         "a step changes every weight by about the rate: too low a rate needs more epochs than there are, too high a "
         "one throws the weights about.",
@@ -183,6 +185,11 @@ def pictures(regimes: Regimes) -> tuple[Picture, ...]:
 
 def _last_losses(curves: Sequence[LearningCurve | None]) -> Floats:
     return np.array([np.inf if curve is None else curve.val_loss[-1] for curve in curves])
+
+
+def _rate(rate: float) -> str:
+    """A rate without an exponent: "0.00001"."""
+    return np.format_float_positional(rate, precision=1, fractional=False, trim="-")
 
 
 def _number(loss: float) -> str:

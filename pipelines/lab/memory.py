@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -61,7 +61,7 @@ RNN, LSTM, GRU, SHUT = "RNN", "LSTM", "GRU", "LSTM, gates half shut"
 KINDS = {
     RNN: Kind("rnn", False, BASELINE),
     LSTM: Kind("lstm", True, MODEL),
-    GRU: Kind("gru", True, OTHERS[0]),
+    GRU: Kind("gru", True, OTHERS[0], "dot"),
     SHUT: Kind("lstm", False, OTHERS[3], "dash"),
 }
 
@@ -157,18 +157,18 @@ def textbook(network: Network, open_gates: bool, longest: int, seed: int) -> Net
         longest: The longest lag, in steps.
         seed: Of the random numbers.
     """
-    recurrence: nn.RNNBase = network.encoder.recurrence
+    recurrence = cast(nn.RNNBase, network.encoder.recurrence)
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
         recurrence.reset_parameters()
         if open_gates:
             size = recurrence.hidden_size
             bias = torch.empty(size).uniform_(1, max(longest - 1, 2)).log()
-            for name in ("bias_ih_l0", "bias_hh_l0"):
-                getattr(recurrence, name).zero_()
-            recurrence.bias_ih_l0[size : 2 * size] = bias  # an LSTM's forget gate, a GRU's update gate
+            biases = dict(recurrence.named_parameters())
+            biases["bias_hh_l0"].zero_()
+            biases["bias_ih_l0"].zero_()[size : 2 * size] = bias  # an LSTM's forget gate, a GRU's update gate
             if isinstance(recurrence, nn.LSTM):
-                recurrence.bias_ih_l0[:size] = -bias
+                biases["bias_ih_l0"][:size] = -bias
     return network
 
 
@@ -228,11 +228,14 @@ def _by_lag(shares: dict[str, Floats], lag: int) -> Any:
     figure = go.Figure()
     for name, share in shares.items():
         kind = KINDS[name]
-        figure.add_trace(line(name, kind.color, np.arange(len(share)), np.maximum(share, 1e-30), dash=kind.dash))
+        lags = np.arange(len(share))
+        figure.add_trace(line(name, kind.color, lags, np.maximum(share, 1e-30), dash=kind.dash, width=3))
     figure.add_hline(VANISHED, line_color=ACTUAL, line_dash="dot", line_width=1)
     figure.add_vline(lag, line_color=ACTUAL, line_dash="dot", line_width=1)
-    y = "gradient, share of the latest state's"
-    styled(figure, "lag: hours before the forecast", y).update_yaxes(type="log", exponentformat="power", dtick=2)
+    y = "share of the latest gradient"
+    styled(figure, "lag: hours before the forecast", y, height=420).update_yaxes(
+        type="log", exponentformat="power", dtick=2
+    )
     lowest = min(float(share[share > 0].min()) for share in shares.values())
     figure.update_yaxes(range=[max(np.log10(lowest) - 0.3, -12), 0.5]).update_xaxes(dtick=12)
     return figure

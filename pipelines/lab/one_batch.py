@@ -17,10 +17,10 @@ from forecast.loss import batch_loss
 from forecast.networks import Network
 from forecast.table import SeriesTable
 from forecast.windows import Batch
-from pipelines.lab.experiment import Experiment, Lesson, Verdict, judged
+from pipelines.lab.experiment import Experiment, Lesson, Verdict, judged, share_in_words
 from pipelines.lab.networks import settings, untrained
 from pipelines.pictures import Picture
-from pipelines.pictures.style import MODEL, OTHERS, QUIET, styled
+from pipelines.pictures.style import BASELINE, MODEL, QUIET, styled
 
 KINDS = ("feedforward", "cnn", "rnn", "lstm")
 NAMES = {"feedforward": "feedforward", "cnn": "CNN", "rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
@@ -164,8 +164,8 @@ def judge(batch: OneBatch) -> Verdict:
     fallen = min(1 - new / old for old, new in batch.loss.values())
     found = (
         f"the slope of the loss along each of {len(batch.backward)} layers' gradients is what backpropagation says, to "
-        f"{_power(batch.deviation)} of it; every layer gets one, the largest {spread:.0f} times the smallest of the "
-        f"same network; and one small step lowers every loss, by {100 * fallen:.1f} % at least"
+        f"{share_in_words(batch.deviation)} of it; every layer gets one, the largest {spread:.0f} times the smallest "
+        f"of the same network; and one small step lowers every loss, by {100 * fallen:.1f} % at least"
     )
     return judged(failures, found)
 
@@ -186,10 +186,10 @@ def pictures(batch: OneBatch) -> tuple[Picture, ...]:
     network = max(most, key=lambda name: most[name])
     least = str(norms[network].idxmin())
     second = Picture(
-        f"Backward: every layer gets a gradient; in the {network} {least} gets {most[network]:.0f} times less than "
-        f"{norms[network].idxmax()}",
+        f"Backward: every layer gets a gradient; in the {network} that of {norms[network].idxmax()} is "
+        f"{most[network]:.0f} times that of {least}",
         "The length of the loss's gradient for the weights of each layer, in the same order; it is computed from the "
-        "bottom up. Dots: by backpropagation. Crosses: the slope of the loss as moving the weights a little shows it.",
+        "bottom up. Rings: by backpropagation. Crosses: the slope of the loss as moving the weights a little shows it.",
         _by_layer(batch.backward, "gradient", "length of the gradient"),
     )
     return first, second
@@ -222,16 +222,20 @@ def _by_layer(rows: pd.DataFrame, column: str, title: str) -> Any:
         one = rows[rows["network"] == network]
         place = {"row": number // 2 + 1, "col": number % 2 + 1}
         activation = one["layer"].str.contains("activation")
-        marker = {"size": 10, "color": np.where(activation, QUIET, MODEL).tolist()}
+        marker = {"size": 11, "color": np.where(activation, QUIET, MODEL).tolist()}
+        if "slope" in one:
+            marker |= {"symbol": "circle-open", "line": {"width": 2.5}}
         look = {"mode": "lines+markers", "marker": marker, "line": {"color": "#CCCCCC"}, "showlegend": False}
         figure.add_trace(go.Scatter(x=one[column], y=one["layer"], name=title, **look), **place)
         if "slope" in one:
-            cross = {"symbol": "x-thin", "size": 9, "line": {"width": 2, "color": OTHERS[2]}}
+            cross = {"symbol": "x-thin", "size": 6, "line": {"width": 2, "color": BASELINE}}
             tried = {"x": one["slope"], "y": one["layer"], "name": "tried out", "mode": "markers", "marker": cross}
             figure.add_trace(go.Scatter(**tried, showlegend=False), **place)
-    styled(figure, height=620).update_layout(hovermode="closest").update_annotations(font_size=14)
-    figure.update_xaxes(type="log", exponentformat="power", dtick=1).update_yaxes(autorange="reversed")
-    figure.update_xaxes(title=title, row=2)
+    styled(figure, height=760).update_layout(hovermode="closest").update_annotations(font_size=14)
+    low, high = np.log10(rows[column].min()) - 0.15, np.log10(rows[column].max()) + 0.15
+    ticks = [base * 10.0**power for power in range(-9, 4) for base in ((1, 2, 5) if high - low < 2.5 else (1,))]
+    figure.update_xaxes(type="log", range=[low, high], tickvals=ticks, exponentformat="power")
+    figure.update_yaxes(autorange="reversed", dtick=1).update_xaxes(title=title, row=2)
     return figure
 
 
@@ -259,7 +263,3 @@ def _in_order(groups: Sequence[str], layers: Sequence[str]) -> list[int]:
     """The places of groups of weights in the order in which their layers answer."""
     rank = {layer: number for number, layer in enumerate(layers)}
     return sorted(range(len(groups)), key=lambda place: rank.get(groups[place], len(rank)))
-
-
-def _power(share: float) -> str:
-    return "1 in 10^12" if share < 1e-12 else f"1 in 10^{int(-np.log10(share))}"

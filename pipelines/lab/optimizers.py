@@ -151,13 +151,13 @@ def pictures(race: Race) -> tuple[Picture, ...]:
         loss = race.curves[name][best].val_loss
         named = f"{title}, {race.rates[best]:g}"
         curves.add_trace(line(named, COLOURS[name], np.arange(1, len(loss) + 1), loss, mode="lines+markers"))
-    y = "validation loss, deviations of the window"
+    y = "validation loss, deviations"
     styled(by_rate, "peak learning rate", y).update_xaxes(type="log", tickvals=race.rates)
     styled(curves, "epoch", y).update_xaxes(dtick=1)
-    ratio = race.rates[race.best(SGD)] / race.rates[race.best(ADAM)]
-    title = f"SGD's best rate is {ratio:.0f} times Adam's" if ratio != 1 else "SGD and Adam are best at the same rate"
+    best_rate = {name: race.rates[race.best(name)] for name in NAMES}
+    adams, rmsprops = (best_rate[SGD] / best_rate[name] for name in (ADAM, RMSPROP))
     first = Picture(
-        title,
+        f"SGD's best rate is {adams:.3g} times Adam's and {rmsprops:.3g} times RMSprop's",
         "The same network, first weights and batches under each optimizer at each rate, the peak of a one-cycle "
         "schedule. Mean absolute error on the validation windows after the last epoch, in standard deviations of each "
         "window's history.",

@@ -1,7 +1,7 @@
 """A softmax over bins, trained with cross-entropy, next to a mean trained with squared error."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from forecast.inspection.looking import look_at
 from forecast.inspection.results import Floats, Result
 from forecast.inspection.sample import all_windows
 from forecast.networks import Network
+from forecast.outputs import BinsHead
 from forecast.table import SeriesTable
 from forecast.training import train
 from forecast.windows import Batch, Origins
@@ -176,7 +177,7 @@ def measure(
 
 
 def judge(outputs: Outputs) -> Verdict:
-    """Whether each is best at what it was asked for, and the bins' interval holds what it says and follows the error."""
+    """Whether each is best at what it was asked for, and the bins' interval holds its share and follows the error."""
     rmse, mae = outputs.rmse(outputs.expected), outputs.mae(outputs.quantiles[..., 1])
     other_rmse, other_mae = outputs.rmse(outputs.mean), outputs.mae(outputs.mean)
     coverage, knows = outputs.coverage, outputs.knows
@@ -204,15 +205,14 @@ def pictures(outputs: Outputs) -> tuple[Picture, ...]:
     from plotly import graph_objects as go
 
     counts, density = _on_a_grid(outputs)
-    steps = np.arange(1, len(density) + 1)
+    steps = outputs.hour[outputs.example, 0] + np.arange(len(density))
     bar = {"title": {"text": "probability, of the hour's likeliest", "side": "right"}, "thickness": 14}
     heat = go.Heatmap(x=steps, y=counts, z=density.T, colorscale="Blues", zmin=0, zmax=1, colorbar=bar)
     day = go.Figure(heat)
     day.add_trace(line("mean, by squared error", BASELINE, steps, outputs.mean[outputs.example]))
     day.add_trace(line("what came", ACTUAL, steps, outputs.actual[outputs.example], dash="dot"))
-    start = int(outputs.hour[outputs.example, 0])
-    styled(day, f"hour of the forecast, from {start}:00 on", "pedestrians an hour", height=460)
-    day.update_layout(hovermode="closest")
+    styled(day, "hours after midnight", "pedestrians an hour", height=460)
+    day.update_layout(hovermode="closest").update_yaxes(range=[0, counts[-1]]).update_xaxes(dtick=3)
     width = outputs.quantiles[outputs.example, :, 2] - outputs.quantiles[outputs.example, :, 0]
     first = Picture(
         f"The mean is one line; the bins say that one hour is sure to {width.min() / 2:.0f} pedestrians either way, "
@@ -262,7 +262,7 @@ def _from_bins(network: Network, batch: Batch) -> tuple[Tensor, Tensor, Tensor, 
     with torch.no_grad():
         output, frame = look.network.scaled(*look.batch[:3], look.batch.static)
         probability = output.softmax(-1)
-        edges = frame.base.unsqueeze(-1) + frame.size.unsqueeze(-1) * look.network.head.edges
+        edges = frame.base.unsqueeze(-1) + frame.size.unsqueeze(-1) * cast(BinsHead, look.network.head).edges
         mean = (probability * (edges[..., 1:] + edges[..., :-1]) / 2).sum(-1)
         wanted = [int((look.network.head.levels - level).abs().argmin()) for level in (INTERVAL[0], 0.5, INTERVAL[1])]
         return mean, look.network.quantiles(output, frame)[..., wanted], edges, probability

@@ -46,7 +46,7 @@ LESSON = Lesson(
         "set that was used to choose is no longer unseen."
     ),
     formulas=(
-        "weight decay: w ← (1 - ηλ) w - η (Adam's step)",
+        "weight decay: w ← (1 - ηλ) w - η (the step of Adam)",
         "dropout: h ← m h / (1 - p), m = 0 with probability p, otherwise 1",
         "early stopping: the w of the epoch with the least loss on kept windows",
     ),
@@ -200,7 +200,10 @@ def pictures(remedies: Remedies) -> tuple[Picture, ...]:
         epochs = np.arange(1, len(middle) + 1)
         curves.add_trace(line(name, color, epochs, middle))
     stop = int(np.median(remedies.kept[NOTHING].argmin(1))) + 1
-    curves.add_vline(stop, line_color=ACTUAL, line_dash="dot", annotation_text="early stopping keeps these weights")
+    below = {"annotation_position": "bottom right"}
+    curves.add_vline(
+        stop, line_color=ACTUAL, line_dash="dot", annotation_text="early stopping keeps these weights", **below
+    )
     styled(curves, "epoch", "cross-entropy, nats").update_yaxes(rangemode="tozero")
     trained = float(np.median(remedies.trained[NOTHING][:, -1]))
     end = remedies.end()
@@ -215,13 +218,13 @@ def pictures(remedies: Remedies) -> tuple[Picture, ...]:
         curves,
     )
     ends = go.Figure()
-    for name, losses in end.items():
+    for place, (name, ended) in enumerate(end.items()):
+        beside = place + np.linspace(-0.12, 0.12, len(ended))  # trainings that end alike stay apart
         look = {"color": COLOURS[name], "size": 11, "line": {"color": "white", "width": 1}}
-        ends.add_trace(
-            go.Scatter(x=losses, y=[name] * len(losses), mode="markers", marker=look, name=name, showlegend=False)
-        )
+        ends.add_trace(go.Scatter(x=ended, y=beside, mode="markers", marker=look, name=name, showlegend=False))
     styled(ends, "cross-entropy on unseen weeks, nats", height=320)
-    ends.update_yaxes(autorange="reversed").update_layout(hovermode="closest")
+    ends.update_yaxes(range=[len(end) - 0.5, -0.5], tickvals=list(range(len(end))), ticktext=list(end))
+    ends.update_layout(hovermode="closest")
     best = min(middle_of, key=lambda name: middle_of[name])
     saved = 1 - middle_of[best] / middle_of[NOTHING]
     title = f"{best[0].upper()}{best[1:]} helps most: {100 * saved:.0f} % less loss on unseen weeks"

@@ -73,7 +73,8 @@ def write(done: Mapping[str, Experiment], output: Path) -> None:
 
 def formula_html(formula: str) -> str:
     """A formula as HTML, its indices lowered and raised: `h_{t+1}` and `a^k`, with real minus signs and primes."""
-    text = escape(formula.replace("'", "\N{PRIME}").replace("-", "\N{MINUS SIGN}"), quote=False)
+    text = escape(formula.replace("'", "\N{PRIME}"), quote=False)
+    text = re.sub(r"(?<![a-z]{2})-|-(?![a-z]{2})", "\N{MINUS SIGN}", text)  # but not in words
     text = re.sub(r"_(?:\{([^{}]+)\}|(\w))", lambda found: f"<sub>{found[1] or found[2]}</sub>", text)
     return re.sub(r"\^(?:\{([^{}]+)\}|(\w))", lambda found: f"<sup>{found[1] or found[2]}</sup>", text)
 
