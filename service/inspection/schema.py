@@ -58,7 +58,10 @@ class ConnectivityMap(BaseModel):
 
     lead_times: list[int]
     lags: list[int] = Field(description="Steps before the forecast, the latest value has lag 1; the oldest first.")
-    total: list[list[float]] = Field(description="Through everything, in units of the data on both sides.")
+    total: list[list[Number]] = Field(
+        description="Through everything, in units of the data on both sides; null where the history never changes: "
+        "its scale has no slope."
+    )
     encoder: list[list[float]] = Field(description="Through the encoder alone, in units of the window's scale.")
     memory: int = Field(description="The latest steps that hold nine tenths of the encoder's.")
 

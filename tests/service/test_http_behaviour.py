@@ -123,6 +123,7 @@ def test_openapi_is_whole(client: httpx.Client) -> None:
         "/v1/backtest",
         "/v1/forecast",
         "/v1/forecast:bulk",
+        "/v1/inspect",
         "/v1/models",
         "/v1/models/{name}",
     ]
