@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 BENCH := .venv-bench
 INSTALLED := .venv/.installed
+# BentoML needs these in versions of its own.
+BENTO := opentelemetry-[a-z-]+|packaging
 
 .PHONY: install demo test test-all lint format serve ui bench bench-data clean
 
@@ -50,6 +52,7 @@ bench: bench-data install $(BENCH)/.installed
 	$(BIN)/python -m benchmarks.bulk
 	$(BIN)/python -m benchmarks.tracking
 	$(BIN)/python -m benchmarks.inspection
+	$(BIN)/python -m benchmarks.serving --peer-python $(BENCH)/bin/python
 	$(BIN)/python -m benchmarks.report
 
 bench-data:
@@ -59,7 +62,8 @@ bench-data:
 $(BENCH)/.installed: benchmarks/requirements.txt constraints.txt
 	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
 	@echo "installing the peers into $(BENCH) (a few minutes the first time)"
-	$(BENCH)/bin/python -m pip install --disable-pip-version-check --no-cache-dir --progress-bar off -c constraints.txt -r benchmarks/requirements.txt
+	grep -vE '^($(BENTO))==' constraints.txt > $(BENCH)/constraints.txt
+	$(BENCH)/bin/python -m pip install --disable-pip-version-check --no-cache-dir --progress-bar off -c $(BENCH)/constraints.txt -r benchmarks/requirements.txt
 	@touch $(BENCH)/.installed
 
 clean:

@@ -7,14 +7,20 @@ for it (`torch.compile`, `torch.export`), which need one or the other, and still
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from copy import deepcopy
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from forecast.calendar import feature_names
+from forecast.config import ForecasterConfig
+from forecast.covariate_features import static_size, varying_size
 from forecast.networks import Ensemble
 from forecast.windows import Batch
+
+_recorded: dict[Hashable, torch.nn.Module] = {}
 
 TOLERANCE = 1e-5  # of the largest value: the sums may be taken in another order
 
@@ -33,22 +39,26 @@ class Forecasting(Protocol):
 
 
 class CompiledNetwork:
-    """A network's forward pass, recorded.
+    """A network's forward pass, recorded once for all networks of its shape: what torch records it keeps for ever.
 
     Args:
         network: A trained network in evaluation mode; what becomes of its weights later changes nothing here.
+        config: Its settings.
         windows: Makes any number of windows, to record and to compare with.
 
     Raises:
         RuntimeError: The recorded pass does not give what the network gives.
     """
 
-    def __init__(self, network: Ensemble, windows: Callable[[int], Batch]) -> None:
+    def __init__(self, network: Ensemble, config: ForecasterConfig, windows: Callable[[int], Batch]) -> None:
         self.prediction_length = network.prediction_length
-        with warnings.catch_warnings(), torch.inference_mode():
-            warnings.simplefilter("ignore")  # of its successors
-            traced = torch.jit.trace(network, _inputs(windows(2)), check_trace=False)  # type: ignore[no-untyped-call]
-            self._forward: Callable[..., Tensor] = torch.jit.freeze(traced)
+        shape = _shape(config)
+        if shape not in _recorded:
+            with warnings.catch_warnings(), torch.inference_mode():
+                warnings.simplefilter("ignore")  # of its successors
+                _recorded[shape] = torch.jit.trace(network, _inputs(windows(2)), check_trace=False)  # type: ignore[no-untyped-call]
+        self._forward = deepcopy(_recorded[shape])
+        self._forward.load_state_dict({**dict(network.named_parameters()), **dict(network.named_buffers())})
         for number in (1, 3, 5):  # the first passes are slow as well: they are optimised then
             self._compare(network, _inputs(windows(number)))
 
@@ -56,7 +66,8 @@ class CompiledNetwork:
         """As `Network.forward`."""
         if static is None:
             static = context.new_empty(len(context), 0)
-        return self._forward(context, observed, known, static)
+        quantiles: Tensor = self._forward(context, observed, known, static)
+        return quantiles
 
     def _compare(self, network: Ensemble, inputs: tuple[Tensor, ...]) -> None:
         with torch.inference_mode():
@@ -67,3 +78,11 @@ class CompiledNetwork:
 
 def _inputs(batch: Batch) -> tuple[Tensor, ...]:
     return batch.context, batch.observed, batch.known, batch.static
+
+
+def _shape(config: ForecasterConfig) -> Hashable:
+    """All that decides what a network computes, but for its weights."""
+    members = [(one.context_length, one.network.model_dump_json()) for one in config.networks]
+    known = len(feature_names(config.calendar_frequency)) + varying_size(config.covariates)
+    whole = (config.prediction_length, config.quantile_levels, config.combination, config.nonnegative)
+    return (*members, known, static_size(config.covariates), *whole)

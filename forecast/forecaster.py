@@ -146,7 +146,7 @@ class Forecaster(Predictor):
         windows = windows_to_forecast(self, table, blocks=1)
         try:
             self._compiled = CompiledNetwork(
-                self.network, lambda number: windows.latest(torch.zeros(number, dtype=torch.int64))
+                self.network, self.config, lambda number: windows.latest(torch.zeros(number, dtype=torch.int64))
             )
         except RuntimeError as error:
             warnings.warn(f"the network is not compiled: {error}", DataWarning, stacklevel=2)

@@ -69,7 +69,7 @@ def check_levels(levels: Sequence[float], lowest: float = 0.0, highest: float = 
     hint = f"ask for levels from {lowest} to {highest}" if lowest > 0 else "ask for levels such as 0.1"
     seen: set[float] = set()
     for level in levels:
-        if not (isinstance(level, Real) and 0 < level < 1):
+        if not ((type(level) is float or isinstance(level, Real)) and 0 < level < 1):
             fault = "is not between 0 and 1"
         elif not lowest <= level <= highest:
             fault = f"is beyond those this model knows, {lowest} to {highest}"

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from fastapi import FastAPI, Request
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
@@ -18,6 +19,7 @@ from service.access import AccessSettings
 from service.access.guard import Guard, SecurityHeaders
 from service.backtest.route import router as backtest_router
 from service.bulk.route import router as bulk_router
+from service.direct import Direct
 from service.engine import Engine, EngineLimits
 from service.inspection.inspector import Inspector
 from service.inspection.route import router as inspect_router
@@ -79,7 +81,8 @@ def create_app(
         app.add_exception_handler(kind, _refuse)
     app.openapi = describe(app)  # type: ignore[method-assign]
     # Around the whole application: the framework answers some requests before its own middleware.
-    guarded: ASGIApp = Guard(app, access)
+    forecasts = next(route for route in router.routes if isinstance(route, APIRoute) and route.name == "forecast")
+    guarded: ASGIApp = Guard(Direct(app, forecasts, _refuse, LIMITS.body_bytes), access)
     if access.origins:
         guarded = CORSMiddleware(
             guarded,

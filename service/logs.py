@@ -5,6 +5,8 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+import orjson
+
 STANDARD = set(vars(logging.makeLogRecord({})))
 
 
@@ -21,7 +23,10 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             fields["trace"] = self.formatException(record.exc_info)
-        return json.dumps(fields, default=str)
+        try:
+            return orjson.dumps(fields, default=str).decode()
+        except TypeError:  # text that is not Unicode
+            return json.dumps(fields, default=str)
 
 
 def log_to_stderr() -> None:

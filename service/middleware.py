@@ -2,12 +2,11 @@
 
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Callable
 from typing import Any
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,6 +17,7 @@ from service.tracing import REQUEST, RESPONSE, Trace
 HEADER = "X-Request-ID"
 GONE = 499  # only in log and metrics: the caller left before the answer
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_HEADER, _REQUEST = HEADER.lower().encode(), REQUEST.encode()
 _SANE = re.compile(r"[A-Za-z0-9._\-]{1,128}")
 _log = logging.getLogger("service")
 
@@ -42,10 +42,10 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        headers = Headers(scope=scope)
-        given = headers.get(HEADER, "")
-        request_id = given if _SANE.fullmatch(given) else uuid.uuid4().hex
-        trace = Trace.of(headers.get(REQUEST, ""))
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        given = headers.get(_HEADER, "")
+        request_id = given if _SANE.fullmatch(given) else secrets.token_hex(16)
+        trace = Trace.of(headers.get(_REQUEST, ""))
         fields: dict[str, Any] = {}
         state = scope.setdefault("state", {})
         state["request_id"], state["log"], state["problem"] = request_id, fields, None
@@ -55,13 +55,13 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                answered = MutableHeaders(scope=message)
-                answered[HEADER] = request_id
+                added = [(_HEADER, request_id.encode())]
                 if trace:
-                    answered[RESPONSE] = str(trace)
+                    added.append((RESPONSE.encode(), str(trace).encode()))
+                message["headers"] = [*message.get("headers", ()), *added]
             await send(message)
 
-        length = headers.get("content-length", "")
+        length = headers.get(b"content-length", "")
         try:
             most = self._max_body_size(scope["path"])
             if length.isdecimal() and int(length[:20]) > most:

@@ -23,10 +23,13 @@ COVARIATES = CovariatesConfig(
 KINDS = ("feedforward", "cnn", "rnn", "gru", "lstm")
 
 
-def untrained(config: ForecasterConfig) -> Ensemble:
-    torch.manual_seed(0)
+def untrained(config: ForecasterConfig, seed: int) -> Ensemble:
+    torch.manual_seed(seed)
     members = [build_network(one) for one in config.networks]
-    return build_ensemble(config, members).eval()
+    network = build_ensemble(config, members).eval()
+    with torch.no_grad():  # as if fitted: some quantiles are moved, some are not
+        network.factors.copy_(1 + torch.rand_like(network.factors).round() / 2)
+    return network
 
 
 def some_windows(config: ForecasterConfig, count: int) -> Batch:
@@ -66,15 +69,14 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_compiled_networks_forecast_the_same(case: dict[str, Any]) -> None:
     config = ForecasterConfig.build(prediction_length=7, frequency="h", nonnegative=True, **case)
-    network = untrained(config)
-    with torch.no_grad():  # as if fitted: some quantiles are moved, some are not
-        network.factors.copy_(1 + torch.rand_like(network.factors).round() / 2)
-    compiled = CompiledNetwork(network, lambda count: some_windows(config, count))
+    networks = [untrained(config, seed) for seed in (0, 1)]
+    compiled = [CompiledNetwork(network, config, lambda count: some_windows(config, count)) for network in networks]
     for count in (1, 2, 17, 300):
         batch = some_windows(config, count)
         inputs = batch.context, batch.observed, batch.known, batch.static
         with torch.inference_mode():
-            torch.testing.assert_close(compiled(*inputs), network(*inputs), rtol=1e-5, atol=1e-5)
+            for eager, fast in zip(networks, compiled, strict=True):  # of one shape, each with weights of its own
+                torch.testing.assert_close(fast(*inputs), eager(*inputs), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore::forecast.errors.DataWarning")
