@@ -40,13 +40,14 @@ class Stack:
             "/artifacts": str(folder / "artifacts"),
             "/backups": str(folder / "backups"),
             "/data": str(folder / "data"),
+            "/models": str(folder / "models"),
             "/opt/deploy": str(ROOT / "deploy"),
             "0.0.0.0": "127.0.0.1",
             "--host=127.0.0.1": f"--host={socket}",
             "http://127.0.0.1:8000": f"http://127.0.0.1:{self.ports['8000']}",
         }
         self._environment = {"PGHOST": socket, "FORECAST_HOST": "127.0.0.1", "FORECAST_PORT": self.ports["8000"]}
-        for name in ("artifacts", "backups", "data", "work"):
+        for name in ("artifacts", "backups", "data", "models", "work"):
             (folder / name).mkdir()
 
     def __enter__(self) -> "Stack":
