@@ -16,10 +16,11 @@ from forecast.config import CovariatesConfig, ForecasterConfig
 from forecast.errors import ParameterError, Problem
 from forecast.predictor import Predictor
 from forecast.table import SeriesTable
-from pipelines.backtest_report import Judgement, Windows, check_output, table_rows, write
+from pipelines.backtest_report import Judgement, Windows, table_rows, write
 from pipelines.contender import Known, find_contender, unseen
 from pipelines.evaluation import METRIC, scores
 from pipelines.evaluation import baselines as naive_forecasts
+from pipelines.folder import check_output
 from pipelines.progress import TrainingProgress
 from pipelines.record import log_datasets
 from pipelines.record.note import NOTE

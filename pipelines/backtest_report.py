@@ -1,6 +1,5 @@
 """What a backtest found, as files: tables, forecasts, and a report to read first."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,8 @@ import pyarrow.parquet as pq
 
 from forecast.backtest import Backtest
 from forecast.comparison import Comparison
-from forecast.errors import ParameterError, Problem
 from pipelines.evaluation import METRIC, Scores, as_markdown, markdown_table
+from pipelines.folder import new_folder
 from pipelines.pictures import judged, write_page
 from pipelines.pictures.page import Picture
 from pipelines.record import window_errors
@@ -61,19 +60,6 @@ class Judgement:
     run_id: str
 
 
-def check_output(output: Path) -> None:
-    """Refuse a folder that holds something, before any work is done.
-
-    Raises:
-        ParameterError: It does, or cannot be looked into.
-    """
-    try:
-        if output.exists() and (not output.is_dir() or any(output.iterdir())):
-            raise ParameterError(Problem(f"--output {str(output)!r} exists", "name a new folder", field="output"))
-    except OSError as error:
-        raise _unwritable(output, error) from error
-
-
 def write(judgement: Judgement, windows: Windows, source: str, output: Path) -> None:
     """Write the folder of a backtest: tables, forecasts, and a report to read first.
 
@@ -81,25 +67,18 @@ def write(judgement: Judgement, windows: Windows, source: str, output: Path) -> 
         ParameterError: It cannot be written.
     """
     result, models = judgement.result, list(judgement.leaderboard)
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as workspace:
-            draft = Path(workspace) / "new"
-            draft.mkdir(mode=0o755)
-            pd.DataFrame(table_rows(judgement)).T.to_csv(draft / "leaderboard.csv", index_label="model")
-            per_series = {name: result.per_series(name) for name in models}
-            per_lead_time = {name: result.per_lead_time(name) for name in models}
-            for name, parts in (("per_series", per_series), ("per_lead_time", per_lead_time)):
-                pd.concat(parts, names=["model"]).reset_index().to_parquet(draft / f"{name}.parquet")
-            window_errors(result).to_parquet(draft / "windows.parquet")
-            _write_forecasts(result, models, draft / "forecasts.parquet")
-            pictures = judged(result, models[0], judgement.baseline)
-            write_page(draft / PICTURES, f"Backtest of {models[0]}", pictures)
-            text = report(judgement, windows, source, per_series[models[0]], per_lead_time, pictures)
-            (draft / "report.md").write_text(text, encoding="utf-8")
-            draft.rename(output)
-    except OSError as error:
-        raise _unwritable(output, error) from error
+    with new_folder(output) as draft:
+        pd.DataFrame(table_rows(judgement)).T.to_csv(draft / "leaderboard.csv", index_label="model")
+        per_series = {name: result.per_series(name) for name in models}
+        per_lead_time = {name: result.per_lead_time(name) for name in models}
+        for name, parts in (("per_series", per_series), ("per_lead_time", per_lead_time)):
+            pd.concat(parts, names=["model"]).reset_index().to_parquet(draft / f"{name}.parquet")
+        window_errors(result).to_parquet(draft / "windows.parquet")
+        _write_forecasts(result, models, draft / "forecasts.parquet")
+        pictures = judged(result, models[0], judgement.baseline)
+        write_page(draft / PICTURES, f"Backtest of {models[0]}", pictures)
+        text = report(judgement, windows, source, per_series[models[0]], per_lead_time, pictures)
+        (draft / "report.md").write_text(text, encoding="utf-8")
 
 
 def report(
@@ -169,8 +148,3 @@ def _write_forecasts(result: Backtest, models: Sequence[str], path: Path) -> Non
     finally:
         if writer is not None:
             writer.close()
-
-
-def _unwritable(output: Path, error: OSError) -> ParameterError:
-    reason = error.strerror or str(error)
-    return ParameterError(Problem(f"--output {str(output)!r} cannot be written: {reason}", field="output"))

@@ -43,7 +43,8 @@ def backtest(
     if recipe is None and (network or refit or overrides):
         raise ParameterError(Problem("--network, --set and --refit are for a --recipe", "name one: --recipe auto"))
     from pipelines import backtest as pipeline
-    from pipelines.backtest_report import Windows, check_output
+    from pipelines.backtest_report import Windows
+    from pipelines.folder import check_output
     from pipelines.settings import DataConfig, TrainConfig
 
     check_output(output)

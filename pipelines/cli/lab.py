@@ -24,14 +24,16 @@ def lab(
     Each is an experiment with numbers, pictures and a verdict that follows from them: one-batch, memory, depth,
     learning-rate, optimizers, overfitting, outputs.
     """
-    say = complaints if as_json else console
-    say.print("starting")  # the imports below take seconds
-    from forecast import datasets, read_series
-    from pipelines.backtest_report import check_output
-    from pipelines.lab import REPORT, check_names, experiments, summary, write
+    from pipelines.folder import check_output
+    from pipelines.lab.run import check_names, experiments
 
+    say = complaints if as_json else console
     names = check_names(only or [])
     check_output(output)
+    say.print("starting")  # the imports below take seconds
+    from forecast import datasets, read_series
+    from pipelines.lab.report import REPORT, summary, write
+
     done = {}
     for name, one in experiments(read_series(datasets.load_pedestrian()), names):
         done[name] = one

@@ -33,7 +33,7 @@ LESSON = Lesson(
         "it by the recurrent matrix U and the slope of tanh at every step; with small random weights that is a factor "
         "below 1, and its powers soon are nothing. The cell c of an LSTM is handed on by a gate f instead: an open "
         "gate is a factor close to 1. So it is not the LSTM as such that remembers but its open gate, and an LSTM "
-        "whose gates start half shut forgets as fast. Here open gates start where the lag asks for them (chrono "
+        "whose gates start half shut forgets too. Here open gates start where the lag asks for them (chrono "
         "initialisation); the plain RNN and the half shut LSTM start with torch's own weights."
     ),
     formulas=(
@@ -61,7 +61,7 @@ RNN, LSTM, GRU, SHUT = "RNN", "LSTM", "GRU", "LSTM, gates half shut"
 KINDS = {
     RNN: Kind("rnn", False, BASELINE),
     LSTM: Kind("lstm", True, MODEL),
-    GRU: Kind("gru", True, OTHERS[0], "dot"),
+    GRU: Kind("gru", True, OTHERS[1], "dot"),
     SHUT: Kind("lstm", False, OTHERS[3], "dash"),
 }
 
@@ -197,7 +197,7 @@ def pictures(signal: Signal, lag: int = LAG) -> tuple[Picture, ...]:
     """The gradient by lag, before and after training."""
     share = signal.at(lag)
     begun = _by_lag({name: np.median(shares, axis=0) for name, shares in signal.start.items()}, lag)
-    shut = "forgets as fast" if share[SHUT] < VANISHED else "remembers all the same"
+    shut = "forgets too" if share[SHUT] < VANISHED else "remembers all the same"
     first = Picture(
         f"{lag} hours back the untrained RNN has {share_in_words(share[RNN])} of the gradient left, the LSTM "
         f"{share_in_words(share[LSTM])}; with half shut gates it {shut}",

@@ -186,8 +186,8 @@ def pictures(batch: OneBatch) -> tuple[Picture, ...]:
     network = max(most, key=lambda name: most[name])
     least = str(norms[network].idxmin())
     second = Picture(
-        f"Backward: every layer gets a gradient; in the {network} that of {norms[network].idxmax()} is "
-        f"{most[network]:.0f} times that of {least}",
+        f"Backward: every layer gets a gradient; the {network}'s {norms[network].idxmax()} gets {most[network]:.0f} "
+        f"times as much as its {least}",
         "The length of the loss's gradient for the weights of each layer, in the same order; it is computed from the "
         "bottom up. Rings: by backpropagation. Crosses: the slope of the loss as moving the weights a little shows it.",
         _by_layer(batch.backward, "gradient", "length of the gradient"),
@@ -216,8 +216,11 @@ def _by_layer(rows: pd.DataFrame, column: str, title: str) -> Any:
     from plotly import graph_objects as go
     from plotly.subplots import make_subplots
 
-    networks = list(dict.fromkeys(rows["network"]))
-    figure = make_subplots(rows=2, cols=2, subplot_titles=networks, horizontal_spacing=0.2, vertical_spacing=0.16)
+    layers = rows.groupby("network", sort=False).size()
+    networks = list(layers.index)
+    most = [int(layers.iloc[place : place + 2].max()) for place in range(0, len(layers), 2)]
+    rooms = {"row_heights": most, "horizontal_spacing": 0.2, "vertical_spacing": 0.14}
+    figure = make_subplots(rows=len(most), cols=2, subplot_titles=networks, **rooms)
     for number, network in enumerate(networks):
         one = rows[rows["network"] == network]
         place = {"row": number // 2 + 1, "col": number % 2 + 1}
@@ -231,11 +234,11 @@ def _by_layer(rows: pd.DataFrame, column: str, title: str) -> Any:
             cross = {"symbol": "x-thin", "size": 6, "line": {"width": 2, "color": BASELINE}}
             tried = {"x": one["slope"], "y": one["layer"], "name": "tried out", "mode": "markers", "marker": cross}
             figure.add_trace(go.Scatter(**tried, showlegend=False), **place)
-    styled(figure, height=760).update_layout(hovermode="closest").update_annotations(font_size=14)
+    styled(figure, height=220 + 25 * sum(most)).update_layout(hovermode="closest").update_annotations(font_size=14)
     low, high = np.log10(rows[column].min()) - 0.15, np.log10(rows[column].max()) + 0.15
     ticks = [base * 10.0**power for power in range(-9, 4) for base in ((1, 2, 5) if high - low < 2.5 else (1,))]
     figure.update_xaxes(type="log", range=[low, high], tickvals=ticks, exponentformat="power")
-    figure.update_yaxes(autorange="reversed", dtick=1).update_xaxes(title=title, row=2)
+    figure.update_yaxes(autorange="reversed", dtick=1).update_xaxes(title=title, row=len(most))
     return figure
 
 

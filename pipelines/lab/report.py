@@ -2,14 +2,13 @@
 
 import json
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from forecast.errors import ParameterError, Problem
 from forecast.inspection.results import jsonable
+from pipelines.folder import new_folder
 from pipelines.lab.experiment import Experiment, Lesson
 from pipelines.pictures import Picture, write_page
 from pipelines.pictures.page import Passage
@@ -53,22 +52,13 @@ def write(done: Mapping[str, Experiment], output: Path) -> None:
     Raises:
         ParameterError: It cannot be written.
     """
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as workspace:
-            draft = Path(workspace) / "new"
-            draft.mkdir(mode=0o755)
-            write_page(draft / REPORT, TITLE, _content(done))
-            text = json.dumps(summary(done), indent=1, ensure_ascii=False, allow_nan=False)
-            (draft / LAB).write_text(text + "\n", encoding="utf-8")
-            for name, one in done.items():
-                for part, table in one.tables.items():
-                    table.to_parquet(draft / f"{name}-{part}.parquet", index=False)
-            draft.rename(output)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        problem = Problem(f"--output {str(output)!r} cannot be written: {reason}", field="output")
-        raise ParameterError(problem) from error
+    with new_folder(output) as draft:
+        write_page(draft / REPORT, TITLE, _content(done))
+        text = json.dumps(summary(done), indent=1, ensure_ascii=False, allow_nan=False)
+        (draft / LAB).write_text(text + "\n", encoding="utf-8")
+        for name, one in done.items():
+            for part, table in one.tables.items():
+                table.to_parquet(draft / f"{name}-{part}.parquet", index=False)
 
 
 def formula_html(formula: str) -> str:
