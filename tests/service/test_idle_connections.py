@@ -57,3 +57,13 @@ def test_idle_connections_do_not_double_p99(service: Service, client: httpx.Clie
     beside, alone = p99_with_and_without(service, client, rounds=10, times=200)
     print(f"p99 beside 200 idle ones {1000 * beside:.1f} ms, alone {1000 * alone:.1f} ms")
     assert beside < 2 * alone
+
+
+def test_a_connection_may_rest_between_requests(service: Service) -> None:
+    """Longer than uvicorn would let it by itself, so that callers close first and no request meets a closing door."""
+    host, port = service.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as caller:
+        for pause in (6, 0):
+            caller.sendall(b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n")
+            assert caller.recv(65536).startswith(b"HTTP/1.1 200 OK")
+            time.sleep(pause)
