@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from http.client import HTTPConnection
 
 import httpx
 import numpy as np
@@ -62,8 +63,12 @@ def test_idle_connections_do_not_double_p99(service: Service, client: httpx.Clie
 def test_a_connection_may_rest_between_requests(service: Service) -> None:
     """Longer than uvicorn would let it by itself, so that callers close first and no request meets a closing door."""
     host, port = service.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=30) as caller:
-        for pause in (6, 0):
-            caller.sendall(b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n")
-            assert caller.recv(65536).startswith(b"HTTP/1.1 200 OK")
-            time.sleep(pause)
+    caller = HTTPConnection(host, int(port), timeout=30)
+    caller.connect()
+    socket_before = caller.sock
+    for pause in (6, 0):
+        caller.request("GET", "/livez")
+        assert caller.getresponse().read() == b'{"status":"live"}'
+        time.sleep(pause)
+    assert caller.sock is socket_before
+    caller.close()
