@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from http.client import HTTPConnection
 
 import httpx
 import numpy as np
@@ -57,3 +58,17 @@ def test_idle_connections_do_not_double_p99(service: Service, client: httpx.Clie
     beside, alone = p99_with_and_without(service, client, rounds=10, times=200)
     print(f"p99 beside 200 idle ones {1000 * beside:.1f} ms, alone {1000 * alone:.1f} ms")
     assert beside < 2 * alone
+
+
+def test_a_connection_may_rest_between_requests(service: Service) -> None:
+    """Longer than uvicorn would let it by itself, so that callers close first and no request meets a closing door."""
+    host, port = service.url.removeprefix("http://").split(":")
+    caller = HTTPConnection(host, int(port), timeout=30)
+    caller.connect()
+    socket_before = caller.sock
+    for pause in (6, 0):
+        caller.request("GET", "/livez")
+        assert caller.getresponse().read() == b'{"status":"live"}'
+        time.sleep(pause)
+    assert caller.sock is socket_before
+    caller.close()
