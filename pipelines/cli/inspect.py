@@ -23,7 +23,7 @@ def inspect(
         str | None, typer.Option(help="The series whose forecast is explained; the first one by default.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="A folder for report.html, summary.json and the tables as Parquet.")
+        Path | None, typer.Option(help="The folder to write: report.html, summary.json and the tables as Parquet.")
     ] = None,
     full: Annotated[
         bool, typer.Option("--full", help="Train as well, to see other learning rates and optimizers: takes minutes.")
@@ -39,6 +39,10 @@ def inspect(
     if output is None and not as_json:
         problem = Problem("neither --output nor --json is given", "say --output DIR, --json or both", field="output")
         raise ParameterError(problem)
+    from pipelines.folder import check_output, new_folder
+
+    if output is not None:
+        check_output(output)
     from pipelines.inspection import HEALTHY, REPORT, in_words, look, write_report
     from pipelines.registry import load
     from pipelines.settings import DataConfig
@@ -49,7 +53,8 @@ def inspect(
     table = read(source, loaded.forecaster.covariates)
     seen = look(loaded.forecaster, table, 0 if item is None else _place(table, item), full=full)
     if output is not None:
-        write_report(output, f"Inside {model}", seen, table.frequency)
+        with new_folder(output) as draft:
+            write_report(draft, f"Inside {model}", seen, table.frequency)
         console.print(f"written: {escape(str(output / REPORT))}")
     for sentence in [in_words(finding) for finding in seen.findings] or [HEALTHY]:
         console.print(escape(sentence), highlight=False)

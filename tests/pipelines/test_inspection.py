@@ -155,6 +155,7 @@ def test_the_command_writes_a_report_and_prints_nothing_but_json(hourly: pd.Data
     [
         (["--item", "shop1", "--json"], "there is no series 'shop1'; did you mean 'shop 1'?"),
         ([], "neither --output nor --json is given; say --output DIR, --json or both"),
+        (["--output", "."], "--output '.' exists; name a new folder"),
     ],
 )
 def test_the_command_names_a_mistake(hourly: pd.DataFrame, tmp_path: Path, words: list[str], said: str) -> None:
