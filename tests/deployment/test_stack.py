@@ -144,7 +144,8 @@ def test_from_nothing_to_a_service_and_again_after_all_was_lost(
         reader = {"MLFLOW_TRACKING_USERNAME": "service", "MLFLOW_TRACKING_PASSWORD": LOCKED["SERVICE_PASSWORD"]}
         told = refused(stack.run("forecast", *train, **reader))
         assert "the user MLFLOW_TRACKING_USERNAME may not do this" in told  # may look, not touch
-        unknown = stack.run("service", *stack.services["service"]["command"], MLFLOW_TRACKING_PASSWORD="wrong")
+        wrong = {"MLFLOW_TRACKING_PASSWORD": "wrong", "FORECAST_CACHE": str(stack.folder / "nothing kept")}
+        unknown = stack.run("service", *stack.services["service"]["command"], **wrong)  # from a copy it would start
         assert "the server asks who you are" in refused(unknown)
 
 
