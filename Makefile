@@ -5,7 +5,7 @@ BIN := .venv/bin
 BENCH := .venv-bench
 INSTALLED := .venv/.installed
 # BentoML needs these in versions of its own.
-BENTO := opentelemetry-[a-z-]+|packaging
+BENTO := certifi|opentelemetry-[a-z-]+|packaging
 
 .PHONY: install demo test test-all lint format serve ui bench bench-data clean
 

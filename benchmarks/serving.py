@@ -3,7 +3,7 @@
     python -m benchmarks.serving --peer-python .venv-bench/bin/python
 
 One LSTM of the default size, registered, behind each server: one series of 168 hours, 48 forecast, at 9 levels; one
-worker with one thread for each. All servers are up, one at a time is asked, they take turns. Needs wrk, and /proc, so
+worker with one thread for each. They take turns; whoever is not asked is stopped. Needs wrk, and /proc, so
 Linux only.
 """
 
@@ -68,10 +68,13 @@ def throughput(all_servers: Mapping[str, Server], effort: Effort) -> Summary:
         for name, server in all_servers.items():
             for connections in CONNECTIONS:
                 saturate(up[name].url, server.body, connections, 2)  # warm
+            up[name].pause()
         for turn in range(effort.pairs):
             for connections in CONNECTIONS:
                 for name in list(all_servers)[:: 1 if turn % 2 else -1]:
+                    up[name].go_on()
                     load = saturate(up[name].url, all_servers[name].body, connections, effort.seconds)
+                    up[name].pause()
                     found[connections, name].append(load)
     result: Summary = {}
     for (connections, name), loads in found.items():
@@ -161,6 +164,7 @@ def main() -> None:
     arguments = parser.parse_args()
     given = {name: getattr(arguments, name) for name in ("pairs", "seconds", "requests") if getattr(arguments, name)}
     effort = (QUICK if arguments.quick else FULL)._replace(**given)
+    effort = effort._replace(leaking=min(effort.leaking, effort.requests))
     path = arguments.results / "serving.json"
     found: Summary = json.loads(path.read_text())["result"] if path.exists() else {}
     with tempfile.TemporaryDirectory() as folder:

@@ -39,17 +39,19 @@ def lay_out_gapless(
     low, high = (EARLIEST, LATEST) if frequency.kind == "fixed" else (-LARGEST_STEP, LARGEST_STEP)
     ends = frequency.advance(starts, lengths - 1)
     offsets = np.cumsum(lengths) - lengths
-    observed = ~np.isnan(target)
+    missing = np.isnan(target)
+    gaps = missing.any()
     sound = (
         starts.min() >= low
         and ends.max() <= high
         and not (np.abs(target) > LARGEST).any()
-        and np.logical_or.reduceat(observed, offsets).all()
+        and not (gaps and np.logical_and.reduceat(missing, offsets).any())
     )
     if not sound:
         return None
     values = target.astype(np.float32)
-    values[~observed] = 0
+    if gaps:
+        values[missing] = 0
     if wall_clock:
         starts = starts + np.timedelta64(offset or timedelta(0), "us")
-    return SeriesTable(item_ids, values, observed, offsets, lengths, starts, frequency, tz, wall_clock)
+    return SeriesTable(item_ids, values, ~missing, offsets, lengths, starts, frequency, tz, wall_clock)

@@ -69,6 +69,7 @@ def predictions(
         check_finite(model, forecast)
         numbers = np.ascontiguousarray(forecast.transpose(0, 2, 1))  # (N, 1 + R, H)
         caution = model.forecaster.caution(forecast.shape[1])
+        complete = part.table.observed.all()
         times = times_of(part.table, forecast.shape[1])
         for series, place in enumerate(part.places):
             mean, *quantiles = numbers[series]
@@ -77,7 +78,7 @@ def predictions(
                 **times[series],
                 "mean": mean,
                 "quantiles": dict(zip(names, quantiles, strict=True)),
-                "warnings": [*part.table.warnings(series), *([caution] if caution else [])],
+                "warnings": [*([] if complete else part.table.warnings(series)), *([caution] if caution else [])],
             }
     return answers
 

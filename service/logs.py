@@ -31,6 +31,9 @@ class JsonFormatter(logging.Formatter):
 
 def log_to_stderr() -> None:
     """Let everything be logged as JSON, to stderr."""
+    # What no line tells costs a third of making it (docs.python.org/3/howto/logging.html#optimization).
+    logging.logThreads = logging.logMultiprocessing = False
+    logging._srcfile = None
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

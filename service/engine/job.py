@@ -27,6 +27,7 @@ class Job:
         has_gone: Whether the caller has left.
         arrived: When it came, by `time.monotonic`.
         answer: `(N, H, 1 + R)`, once it is there.
+        windows_each: Windows that the network reads for one series.
         begun: Series that are computed, or being computed.
     """
 
@@ -38,11 +39,10 @@ class Job:
     answer: asyncio.Future[Answer]
     begun: int = 0
     _parts: list[Answer] = field(default_factory=list)
+    windows_each: int = field(init=False)
 
-    @property
-    def windows_each(self) -> int:
-        """Windows that the network reads for one series."""
-        return self.forecaster.windows_read(self.question.prediction_length)
+    def __post_init__(self) -> None:
+        self.windows_each = self.forecaster.windows_read(self.question.prediction_length)
 
     @property
     def windows_left(self) -> int:
