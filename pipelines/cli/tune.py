@@ -117,15 +117,17 @@ def tune(
 
 
 def _train(recipe: Path, options: dict[str, Any]) -> str:
-    """The command that trains a recipe on the data of its search: fit to be copied into a shell.
+    """The command that trains a recipe on the data of its search: fit to be copied into a shell, but for a password.
 
     Args:
         recipe: The file.
         options: Settings by their paths, as the search was asked for them; None where an option was not given.
     """
+    from pipelines.data.address import without_secrets
+
     words = ["forecast", "train", "--recipe", str(recipe)]
     for key in ("data.path", "data.query", "data.item_id", "data.timestamp", "data.target", "data.freq", "name"):
         if options[key] is not None:
             option = "data" if key == "data.path" else key.removeprefix("data.").replace("_", "-")
-            words += [f"--{option}", options[key]]
+            words += [f"--{option}", without_secrets(options[key]) if key == "data.path" else options[key]]
     return shlex.join(words)
