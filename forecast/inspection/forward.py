@@ -75,8 +75,8 @@ class LayerStatistics(Result):
         return self.to_json()
 
     def table(self) -> pd.DataFrame:
-        """One row."""
-        return pd.DataFrame([vars(self)])
+        """One row: `layer, kind, size, mean, deviation, smallest, largest, zeros`."""
+        return pd.DataFrame([vars(self)]).rename(columns={"name": "layer"})
 
 
 @dataclass(frozen=True)
