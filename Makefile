@@ -23,7 +23,7 @@ demo: install
 
 # A file's tests share what they made, so they stay with one process.
 test: install
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-all: install
 	$(BIN)/python -m pytest -m 'slow or not slow'

@@ -222,6 +222,6 @@ def test_a_full_disk_stops_the_run_and_room_lets_it_go_on(folder: Path, table_pa
         assert done.returncode == 0, done.stdout + done.stderr
         assert {run.info.status for run in runs(small)} <= {"FINISHED", "FAILED", "KILLED"}
         client = mlflow.MlflowClient(f"sqlite:///{small}/.forecast/mlflow.db")
-        assert [version.version for version in client.search_model_versions("name = 'counts'")] == ["1"]
+        assert [str(version.version) for version in client.search_model_versions("name = 'counts'")] == ["1"]
     finally:
         subprocess.run(["umount", "-l", str(small)], check=True)
