@@ -289,6 +289,11 @@ class ForecasterConfig(MemberConfig):
         return max(network.context_length or 1 for network in self.networks)
 
     @property
+    def series_frequency(self) -> Frequency:
+        """The frequency of the series it is for, "step" where they have none."""
+        return Frequency.parse(self.frequency or "step")
+
+    @property
     def calendar_frequency(self) -> Frequency:
         """The frequency whose calendar is read, "step" where none is."""
         return Frequency.parse((self.calendar and self.frequency) or "step")

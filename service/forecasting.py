@@ -10,7 +10,6 @@ import numpy.typing as npt
 from fastapi.concurrency import run_in_threadpool
 
 from forecast import Forecaster, SeriesTable
-from forecast.calendar import Frequency
 from forecast.errors import DataError, ForecastError, ModelNotFound, ParameterError, Problem
 from forecast.predictor import check_horizon
 from service.answers import write_answer
@@ -120,7 +119,7 @@ def _read(body: bytes, models: Models) -> _Order:
         check_answer_size(len(request.inputs), horizon, 1 + len(parameters.quantile_levels))
         covariates = model.forecaster.covariates
         check_covariates(request, covariates, horizon)
-        parts = lay_out_request(request, Frequency.parse(model.forecaster.config.frequency or "step"), covariates)
+        parts = lay_out_request(request, model.forecaster.config.series_frequency, covariates)
     except (DataError, ParameterError, ModelNotFound) as error:
         raise located(error, request) from error
     return _Order(request, model, parts, horizon)

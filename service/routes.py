@@ -6,7 +6,6 @@ from prometheus_client import CONTENT_TYPE_LATEST as CONTENT_TYPE
 from starlette.responses import PlainTextResponse, Response
 
 from forecast.predictor import DEFAULT_LEVELS
-from service.caller import caller_of
 from service.engine import Engine
 from service.forecasting import answer
 from service.limits import LIMITS
@@ -14,8 +13,8 @@ from service.metrics import Metrics
 from service.models import Models, ServedModel
 from service.openapi import FORECAST_BODY, problems
 from service.problems import ProblemError
-from service.reading import check_media_type
-from service.ready import made_by, named, ready
+from service.ready import named, ready
+from service.respond import respond
 from service.schema import (
     CovariateCard,
     ForecastResponse,
@@ -43,13 +42,8 @@ async def forecast(request: Request) -> Response:
     A missing value is `null`. The answer's times go on right after the last one sent, in the UTC offset that
     was sent (in UTC where a series' offsets differ); series without times get steps 1 to H.
     """
-    models = ready(request)
-    check_media_type(request)
     engine: Engine = request.app.state.engine
-    caller = caller_of(request, engine.limits)
-    model, content = await answer(await request.body(), models, engine, caller)
-    request.state.log["model"] = str(model)
-    return Response(content, media_type="application/json", headers=made_by(model))
+    return await respond(request, answer, engine)
 
 
 @router.get("/v1/models", tags=["Models"], summary="The models that are loaded", responses=problems(503))

@@ -1,6 +1,6 @@
 """What all results of the inspection have in common: arrays in, a JSON-able summary and tidy tables out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from math import isfinite
 from typing import Any
@@ -51,6 +51,19 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, pd.Timestamp):
         return value.isoformat()
     return value
+
+
+def by_member(tables: Iterable[tuple[str, Mapping[str, pd.DataFrame]]]) -> dict[str, pd.DataFrame]:
+    """Tables of several networks, below each other under their names, with a column `member`.
+
+    Args:
+        tables: Each network's name and its tables; a name may come again with further ones.
+    """
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for member, found in tables:
+        for name, frame in found.items():
+            parts.setdefault(name, []).append(frame.assign(member=member))
+    return {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()}
 
 
 def grid(values: Floats, name: str, *axes: tuple[str, Any]) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from forecast.inspection.judgement import Performance, judge, performance
 from forecast.inspection.learning import LearningCurve, LearningRateReading, learning_curves
 from forecast.inspection.looking import thinned
 from forecast.inspection.reach import Connectivity, connectivity
-from forecast.inspection.results import Result
+from forecast.inspection.results import Result, by_member
 from forecast.inspection.sample import judged_windows, sample_windows
 from forecast.inspection.spectrum import Spectrum, recurrent_spectrum
 from forecast.inspection.units import (
@@ -137,11 +137,7 @@ class ModelInspection(Result):
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Every part of every member as a tidy table with a column `member`."""
-        parts: dict[str, list[pd.DataFrame]] = {}
-        for member in self.members:
-            for name, frame in member.tables().items():
-                parts.setdefault(name, []).append(frame.assign(member=member.name))
-        tables = {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()}
+        tables = by_member((member.name, member.tables()) for member in self.members)
         return {**tables, "findings": self.table(), "performance_of_the_whole": self.performance.table()}
 
 

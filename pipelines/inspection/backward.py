@@ -4,6 +4,7 @@ import numpy as np
 
 from forecast.calendar import Frequency
 from forecast.inspection import Connectivity, Inspection
+from forecast.inspection.gradients import half_life
 from pipelines.pictures import Picture
 from pipelines.pictures.style import BASELINE, MODEL, OTHERS, QUIET, line, shade, styled
 from pipelines.pictures.units import duration, step_name
@@ -75,12 +76,12 @@ def through_time(seen: Inspection, frequency: Frequency) -> Picture | None:
             )
     last = max(seen.state_gradients, key=lambda state: state.layer)
     slow = max((last.decay, last.cell_decay), key=lambda one: -1.0 if np.isnan(one) else one)
-    if np.isnan(slow):
+    left = half_life(slow, last.patch_length)
+    if np.isnan(left):
         title = "The learning signal through time"
-    elif slow >= 1:
+    elif np.isinf(left):
         title = "The learning signal does not fade on its way back"
     else:
-        left = last.patch_length * np.log(2) / -np.log(slow) if slow > 0 else 0.0
         title = f"Half of the learning signal is left after {duration(frequency, max(1, round(left)))}"
     about = (
         "The length of the loss's gradient for the state (an LSTM's cell beside it) so long before the forecast "

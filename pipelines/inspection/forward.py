@@ -52,11 +52,11 @@ def units(seen: Inspection) -> Picture | None:
     for name, color, shares in (("dead units", OTHERS[1], dead), ("time saturated", OTHERS[2], saturated)):
         if any(shares):
             figure.add_trace(go.Bar(x=names, y=shares, name=name, marker={"color": color}, showlegend=True))
-    worst = max(zip(dead + saturated, names * 2, ["dead"] * len(names) + ["saturated"] * len(names), strict=True))
-    title = "Hardly any unit is dead or saturated"
-    if worst[0] > 100 * MUCH:
-        said = "of the units of {} never answer" if worst[2] == "dead" else "of the time the units of {} are saturated"
-        title = f"{worst[0]:.0f} % " + said.format(worst[1])
+    said = [(share, f"of the units of {layer} never answer") for share, layer in zip(dead, names, strict=True)]
+    often = "of the time the units of {} are saturated"
+    said += [(share, often.format(layer)) for share, layer in zip(saturated, names, strict=True)]
+    most, where = max(said)
+    title = f"{most:.0f} % {where}" if most > 100 * MUCH else "Hardly any unit is dead or saturated"
     about = (
         "A ReLU unit that gave 0 for every window is dead: it has no gradient. A tanh unit beyond ±0.95 is saturated: "
         "its slope is below a tenth, and it learns slowly."

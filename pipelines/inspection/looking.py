@@ -23,6 +23,7 @@ from forecast.inspection import (
     sample_windows,
 )
 from forecast.inspection.findings import SEVERITIES
+from forecast.inspection.results import by_member
 from forecast.lr_range import learning_rate_range_test
 from forecast.table import SeriesTable
 
@@ -80,15 +81,13 @@ class Seen:
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Everything as tidy tables, by name, with a column `member`."""
-        parts: dict[str, list[pd.DataFrame]] = {}
-        for one in self.forecasts:
-            for name, frame in one.tables().items():
-                parts.setdefault(f"forecast_{name}", []).append(frame.assign(member=one.name))
-        for seen, landscape in zip(self.model.members, self.landscapes, strict=False):
-            parts.setdefault("landscapes", []).append(landscape.table().assign(member=seen.name))
-        if self.optimizers is not None:
-            parts["optimizers"] = [self.optimizers.table()]
-        return self.model.tables() | {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()}
+        forecasts = [
+            (one.name, {f"forecast_{name}": frame for name, frame in one.tables().items()}) for one in self.forecasts
+        ]
+        names = [member.name for member in self.model.members]
+        landscapes = [(name, {"landscapes": one.table()}) for name, one in zip(names, self.landscapes, strict=False)]
+        optimizers = {} if self.optimizers is None else {"optimizers": self.optimizers.table().reset_index(drop=True)}
+        return self.model.tables() | by_member([*forecasts, *landscapes]) | optimizers
 
 
 def look(

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 from fastapi.concurrency import run_in_threadpool
 
-from forecast.calendar import Frequency
 from forecast.errors import PROBLEMS_TOLD, DataError, ModelNotFound, ParameterError, Problem
 from forecast.levels import check_levels
 from forecast.predictor import DEFAULT_LEVELS, check_horizon
@@ -72,7 +71,7 @@ def _read(body: bytes, models: Models) -> _Order:
         for series in request.inputs:  # what comes after the end plays no part
             series.future_covariates = {name: [] for name in covariates.known} or None
         check_covariates(request, covariates, 0)
-        parts = lay_out_request(request, Frequency.parse(forecaster.config.frequency or "step"), covariates)
+        parts = lay_out_request(request, forecaster.config.series_frequency, covariates)
         step = parameters.step or horizon
         ends = [horizon + before * step for before in reversed(range(parameters.windows))]
         _check_lengths(parts, ends[0], forecaster.minimum_history)
@@ -90,7 +89,7 @@ def _write(
     for forecast in forecasts:
         check_finite(order.model, forecast)
     forecaster = order.model.forecaster
-    season = Frequency.parse(forecaster.config.frequency or "step").short_season
+    season = forecaster.config.series_frequency.short_season
     tests = [
         judge(windows, forecast, levels, season, forecaster.context_length)
         for windows, forecast in zip(order.windows, forecasts, strict=True)

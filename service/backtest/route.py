@@ -5,11 +5,9 @@ from starlette.responses import Response
 
 from service.backtest.call import answer
 from service.backtest.schema import BacktestResponse
-from service.caller import caller_of
 from service.engine import Engine
 from service.openapi import BACKTEST_BODY, problems
-from service.reading import check_media_type
-from service.ready import made_by, ready
+from service.respond import respond
 
 router = APIRouter()
 
@@ -29,10 +27,5 @@ async def backtest(request: Request) -> Response:
     The errors stand beside those of naive forecasts; the forecasts come with them, next to what was sent. A model that
     was trained on these very steps is judged too kindly.
     """
-    models = ready(request)
-    check_media_type(request)
     engine: Engine = request.app.state.engine
-    caller = caller_of(request, engine.limits)
-    model, content = await answer(await request.body(), models, engine, caller)
-    request.state.log["model"] = str(model)
-    return Response(content, media_type="application/json", headers=made_by(model))
+    return await respond(request, answer, engine)

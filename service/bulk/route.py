@@ -8,7 +8,6 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from forecast.calendar import Frequency
 from forecast.errors import DataError, ParameterError, Problem
 from forecast.levels import check_levels
 from forecast.predictor import DEFAULT_LEVELS, check_horizon
@@ -180,7 +179,7 @@ def _grid(chosen: ServedModel, freq: str | None, prediction_length: str | None, 
         horizon = forecaster.prediction_length
         if prediction_length is not None:
             horizon = _number(prediction_length, int, "prediction_length", "a whole number")
-        grid = Grid(Frequency.parse(forecaster.config.frequency or "step"), freq, forecaster.covariates, horizon)
+        grid = Grid(forecaster.config.series_frequency, freq, forecaster.covariates, horizon)
         check_horizon(horizon, forecaster.longest_horizon)
         check_levels(levels, trained[0], trained[-1])
         asked_frequency(freq, grid.model)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from fastapi.concurrency import run_in_threadpool
 
 from forecast import SeriesTable
-from forecast.calendar import Frequency
 from forecast.errors import DataError, ModelNotFound, ParameterError, Problem
 from service.answers import version_of
 from service.caller import Caller
@@ -58,7 +57,7 @@ def _read(body: bytes, models: Models) -> _Order:
             detail = f"lead_time is {lead_time}, the model forecasts {horizon} steps at once"
             raise ParameterError(Problem(detail, f"ask for 1 to {horizon}", field="lead_time"))
         check_covariates(request, covariates, horizon)
-        [part] = lay_out_request(request, Frequency.parse(forecaster.config.frequency or "step"), covariates)
+        [part] = lay_out_request(request, forecaster.config.series_frequency, covariates)
         forecaster.check(part.table, horizon, [0.5])
     except (DataError, ParameterError, ModelNotFound) as error:
         raise located(error, request) from error

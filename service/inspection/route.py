@@ -3,13 +3,11 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from service.caller import caller_of
 from service.inspection.call import answer
 from service.inspection.inspector import Inspector
 from service.inspection.schema import InspectResponse
 from service.openapi import INSPECT_BODY, problems
-from service.reading import check_media_type
-from service.ready import made_by, ready
+from service.respond import respond
 
 router = APIRouter()
 
@@ -28,10 +26,5 @@ async def inspect(request: Request) -> Response:
     Takes seconds, where a forecast takes milliseconds, and some more the first time; it has a queue of its own and
     does not hold up forecasts. What is too large is thinned evenly, and says which parts are there.
     """
-    models = ready(request)
-    check_media_type(request)
     inspector: Inspector = request.app.state.inspector
-    caller = caller_of(request, request.app.state.engine.limits)
-    model, content = await answer(await request.body(), models, inspector, caller)
-    request.state.log["model"] = str(model)
-    return Response(content, media_type="application/json", headers=made_by(model))
+    return await respond(request, answer, inspector)
