@@ -74,7 +74,7 @@ def _seconds(config: ForecasterConfig, table: SeriesTable, tracked: bool) -> flo
     run_id = client.create_run(experiment_id(client, "benchmark")).info.run_id
     begin = time.perf_counter()
     with RunMetrics(client, run_id) as metrics:
-        Forecaster.from_config(config).fit(table, [metrics])
+        Forecaster.from_config(config).fit(table, [metrics.curves()])
     return time.perf_counter() - begin
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PATIENCE = 180  # seconds a store may be away at the end of a training before that is given up
-FIRST_WAIT, LONGEST_WAIT = 1, 15  # seconds between two tries
+PATIENCE = 180  # seconds that a store which is away is waited for at the end of a training
+FIRST_WAIT, LONGEST_WAIT = 1.0, 15.0  # seconds between two tries
 
 _FULL = ("No space left on device", "disk is full", "Disk quota exceeded")
 
@@ -95,18 +95,25 @@ def patiently(call: Callable[[], T], console: Console) -> T:
     Raises:
         RegistryUnavailable: It stayed away.
     """
-    begin, wait = time.monotonic(), FIRST_WAIT
+    latest, tries = time.monotonic() + PATIENCE, waits(console)
     while True:
         try:
             with registry_errors():
                 return call()
         except RegistryUnavailable as error:
-            if time.monotonic() - begin + wait > PATIENCE or is_disk_full(error):
+            if is_disk_full(error) or time.monotonic() > latest:
                 raise
-            if wait == FIRST_WAIT:
-                console.print(f"the tracking store does not answer: trying again for {PATIENCE // 60} minutes")
-            time.sleep(wait)
-            wait = min(2 * wait, LONGEST_WAIT)
+        time.sleep(next(tries))
+
+
+def waits(console: Console | None = None) -> Iterator[float]:
+    """The seconds before each further try of a store that is away, which is told of once."""
+    if console:
+        console.print("the tracking store does not answer: trying again")
+    wait = FIRST_WAIT
+    while True:
+        yield wait
+        wait = min(2 * wait, LONGEST_WAIT)
 
 
 def is_disk_full(error: BaseException) -> bool:

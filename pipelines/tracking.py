@@ -52,6 +52,7 @@ def connect() -> "MlflowClient":
     import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # its errors are raised as well
     uri = tracking_uri()
     mlflow.set_tracking_uri(uri)
     with registry_errors(), _first_use() if is_embedded() else nullcontext():
@@ -143,13 +144,22 @@ def is_embedded() -> bool:
 def _first_use() -> Iterator[None]:
     """Let one process at a time open the embedded store: MLflow's own creation of its tables races.
 
-    Write-ahead logging, which lets readers and writers pass each other, is a property of the file, to be
-    set before anyone else opens it.
+    A new store is made in a file beside and moved into place, so that one whose making was cut off is made anew.
+    Write-ahead logging, which lets readers and writers pass each other, is a property of the file, to be set
+    before anyone else opens it.
     """
     folder = embedded_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "mlflow.lock"):
         if not (folder / "mlflow.db").exists():
-            with closing(sqlite3.connect(folder / "mlflow.db")) as database:
+            from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+            beside = folder / "new.db"
+            for left in folder.glob(f"{beside.name}*"):
+                left.unlink()
+            store = SqlAlchemyStore(f"sqlite:///{beside}", str(folder / "artifacts"))  # type: ignore[no-untyped-call]
+            store.engine.dispose()
+            with closing(sqlite3.connect(beside)) as database:
                 database.execute("PRAGMA journal_mode=WAL")
+            beside.replace(folder / "mlflow.db")
         yield

@@ -110,19 +110,21 @@ def train(
                     describe(client, run_id, config, table, asked)
                 log_datasets(client, run_id, config.data, training=history, evaluation=table)
             forecaster = Forecaster.from_config(_with_time_for_both(config))
-            metrics, gradients = RunMetrics(client, run_id, networks), _recorder(config)
-            with TrainingProgress(console, f"training {kind}", networks) as progress, metrics:
-                watching = [progress, metrics, *gradients]
-                forecaster.fit(history, watching, checkpoints, start.judged if start else None)
-            console.print(f"judging {kind} on the last {windows} windows of {horizon} steps")
-            result, evidence = judge(forecaster, _champion(client, config.name), table, horizon, windows)
+            gradients = _recorder(config)
+            with RunMetrics(client, run_id, console) as metrics:
+                with TrainingProgress(console, f"training {kind}", networks) as progress:
+                    watching = [progress, metrics.curves(networks), *gradients]
+                    forecaster.fit(history, watching, checkpoints, start.judged if start else None)
+                console.print(f"judging {kind} on the last {windows} windows of {horizon} steps")
+                champion = patiently(lambda: _champion(client, config.name), console)
+                result, evidence = judge(forecaster, champion, table, horizon, windows)
+                judged, seen = forecaster, _look_inside(config, forecaster, history, result, gradients, console)
+                if config.evaluation.refit:
+                    with TrainingProgress(console, f"training {kind} anew on everything", networks) as progress:
+                        watching = [progress, metrics.curves(networks, "refit")]
+                        forecaster = forecaster.refit(table, windows, watching, checkpoints)
             leaderboard = scores(result)
-            judged, seen = forecaster, _look_inside(config, forecaster, history, result, gradients, console)
-            outcome = Outcome(forecaster, leaderboard, result, seen)
-            if config.evaluation.refit:
-                metrics = RunMetrics(client, run_id, networks, "refit")
-                with TrainingProgress(console, f"training {kind} anew on everything", networks) as progress, metrics:
-                    forecaster = forecaster.refit(table, windows, [progress, metrics], checkpoints)
+            outcome = Outcome(judged, leaderboard, result, seen)
             console.print(f"logging {kind} and checking its golden forecast in a fresh process")
             model_uri = patiently(lambda: log_model(forecaster, run_id), console)
             patiently(lambda: log_result(client, run_id, config, model_uri, outcome), console)

@@ -1,5 +1,6 @@
 """Losses by epoch, sent to the run while the training goes on."""
 
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -8,8 +9,11 @@ from typing import TYPE_CHECKING, Self
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
+from rich.console import Console
 
+from forecast.errors import RegistryUnavailable
 from forecast.training import epoch_metrics
+from pipelines.runs import PATIENCE, is_disk_full, waits
 from pipelines.tracking import registry_errors
 
 if TYPE_CHECKING:
@@ -19,37 +23,52 @@ if TYPE_CHECKING:
 MOST_AT_ONCE = 1000  # metrics that MLflow takes in one request
 
 
-class RunMetrics(Callback):
-    """Logs each epoch's losses to a run, from a thread of its own: a slow store does not hold up the training.
+class RunMetrics:
+    """Sends each epoch's losses to a run, from a thread of its own: a store that is slow or away stops no training.
 
     One request is on its way at a time, and what came meanwhile goes with the next. All of it is in the store
-    when a network's training ends, and when the `with` block ends in any way. An error of the store is raised
-    at the next of these points or at the next epoch's end.
+    when the `with` block ends; where the store is away by then, it is waited for, unless the block ends with an
+    error. What else the store says is raised at the next epoch's end or that of the block.
 
         with RunMetrics(client, run_id) as metrics:
-            forecaster.fit(table, [metrics])
+            forecaster.fit(table, [metrics.curves()])
 
     Args:
         client: MLflow's client.
         run_id: The run.
-        networks: How many are trained, one after the other; of several, each has curves with its number.
-        group: What the training losses are named by.
+        console: Where it is said that the store is away, if anywhere.
 
     Raises:
+        ParameterError: There is no such run.
         RegistryUnavailable: The tracking store does not answer.
     """
 
-    def __init__(self, client: "MlflowClient", run_id: str, networks: int = 1, group: str = "train") -> None:
+    def __init__(self, client: "MlflowClient", run_id: str, console: Console | None = None) -> None:
         self.client = client
         self.run_id = run_id
-        self.networks = networks
-        self.group = group
-        self._finished = 0
+        self.console = console
         self._waiting: list[Metric] = []
         self._error: Exception | None = None
         self._closed = False
-        self._changed = threading.Condition()  # guards what waits, the error and whether there is more to come
+        self._latest = math.inf  # the moment at which a store that is away is given up
+        self._changed = threading.Condition()  # guards all of these
         self._thread = threading.Thread(target=self._send, name="run metrics", daemon=True)
+
+    def curves(self, networks: int = 1, group: str = "train") -> Callback:
+        """What to train with: its losses, by epoch, are sent.
+
+        Args:
+            networks: How many are trained, one after the other; of several, each has curves with its number.
+            group: What the training losses are named by.
+        """
+        return _Curves(self, networks, group)
+
+    def send(self, metrics: "Sequence[Metric]") -> None:
+        """Have these sent as soon as may be."""
+        self._raise()
+        with self._changed:
+            self._waiting += metrics
+            self._changed.notify_all()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -58,23 +77,11 @@ class RunMetrics(Callback):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         with self._changed:
             self._closed = True
+            self._latest = time.monotonic() + (0 if error else PATIENCE)
             self._changed.notify_all()
         self._thread.join()
         if error is None:
             self._raise()
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._raise()
-        epoch = _metrics(epoch_metrics(trainer), self._finished, self.networks, self.group)
-        with self._changed:
-            self._waiting += epoch
-            self._changed.notify_all()
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._finished += 1
-        with self._changed:
-            self._changed.wait_for(lambda: not self._waiting or self._error)
-        self._raise()
 
     def _raise(self) -> None:
         if self._error is not None:
@@ -89,16 +96,41 @@ class RunMetrics(Callback):
             if not batch:
                 return
             try:
-                with registry_errors():
-                    self.client.log_batch(self.run_id, metrics=batch)
+                self._patiently(batch)
             except Exception as error:  # raised where the training is, whatever it is
                 with self._changed:
                     self._error = error
-                    self._changed.notify_all()
                 return
             with self._changed:
                 del self._waiting[: len(batch)]
-                self._changed.notify_all()
+
+    def _patiently(self, batch: "list[Metric]") -> None:
+        tries = waits(self.console)
+        while True:
+            try:
+                with registry_errors(run=self.run_id):
+                    self.client.log_batch(self.run_id, metrics=batch)
+                return
+            except RegistryUnavailable as error:
+                if is_disk_full(error) or time.monotonic() > self._latest:
+                    raise
+            wait = next(tries)
+            with self._changed:
+                self._changed.wait_for(lambda: time.monotonic() > self._latest, wait)
+
+
+class _Curves(Callback):
+    """Hands over the losses of each epoch."""
+
+    def __init__(self, metrics: RunMetrics, networks: int, group: str) -> None:
+        self.metrics, self.networks, self.group = metrics, networks, group
+        self._finished = 0
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.metrics.send(_metrics(epoch_metrics(trainer), self._finished, self.networks, self.group))
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._finished += 1
 
 
 def complete(
@@ -111,7 +143,7 @@ def complete(
         run_id: The run.
         history: All epochs, as `Forecaster.history` has them.
         networks: How many networks were trained.
-        group: As in `RunMetrics`.
+        group: As in `RunMetrics.curves`.
     """
     known: dict[str, set[int]] = {}
     missing = []

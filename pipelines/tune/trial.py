@@ -133,13 +133,14 @@ class _Worker:
         known = bench.history.drop_last(bench.windows * config.prediction_length)
         resolved = resolve(config, known)
         watch = _Watch(self, task, resolved, client)
-        with RunMetrics(client, task.run_id, len(resolved.networks)) as curves:
-            forecaster = Forecaster.from_config(resolved).fit(known, [watch, curves])
-        metrics = judge(forecaster, bench.history, bench.windows)
-        if not isfinite(metrics[bench.metric]):
+        with RunMetrics(client, task.run_id) as metrics:
+            watching = [watch, metrics.curves(len(resolved.networks))]
+            forecaster = Forecaster.from_config(resolved).fit(known, watching)
+        found = judge(forecaster, bench.history, bench.windows)
+        if not isfinite(found[bench.metric]):
             hint = "the series do not vary, or hardly any step was observed; take another --metric"
             raise ParameterError(Problem(f"no window has a {bench.metric}", hint, field="metric"))
-        return metrics
+        return found
 
 
 _worker: _Worker

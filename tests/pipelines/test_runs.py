@@ -4,15 +4,19 @@ import json
 import threading
 import time
 import warnings
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
 warnings.filterwarnings("ignore")
 import mlflow  # noqa: E402
+from mlflow.exceptions import MlflowException  # noqa: E402
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE  # noqa: E402
+from rich.console import Console  # noqa: E402
 
 from forecast import Forecaster, TrainingConfig, read_series  # noqa: E402
-from forecast.errors import RegistryUnavailable  # noqa: E402
+from forecast.errors import ParameterError  # noqa: E402
 from pipelines.record import RunMetrics, complete  # noqa: E402
 from pipelines.record.datasets import dataset  # noqa: E402
 from pipelines.record.note import training_note  # noqa: E402
@@ -144,7 +148,7 @@ def test_a_slow_store_does_not_hold_up_the_training_and_loses_nothing(tmp_path: 
 
     client.log_batch = slowly
     with RunMetrics(client, run_id) as metrics:
-        model = _model(6).fit(read_series(table_path), [metrics])
+        model = _model(6).fit(read_series(table_path), [metrics.curves()])
     assert [point.step for point in client.get_metric_history(run_id, "train/loss")] == list(range(len(model.history)))
     assert set(sent) == {"run metrics"}
     assert len(sent) < len(model.history)  # what came while a request was on its way went together
@@ -154,17 +158,39 @@ def test_nothing_is_lost_when_the_training_fails(tmp_path: Path) -> None:
     from mlflow.entities import Metric
 
     client, run_id = _store(tmp_path)
-    curves = RunMetrics(client, run_id)
-    curves._waiting += [Metric("train/loss", 1.0, 1, step) for step in range(2500)]
-    with pytest.raises(ValueError, match="broken"), curves:
-        raise ValueError("broken")
+    points = [Metric("train/loss", 1.0, 1, step) for step in range(2500)]
+    with pytest.raises(ValueError, match="broken"), RunMetrics(client, run_id) as metrics:
+        _send_and_raise(metrics, points, ValueError("broken"))
     assert len(client.get_metric_history(run_id, "train/loss")) == 2500
 
 
 def test_errors_of_the_store_end_the_training(tmp_path: Path, table_path: Path) -> None:
     client, _ = _store(tmp_path)
-    with pytest.raises(RegistryUnavailable), RunMetrics(client, "no such run") as metrics:
-        _model(6).fit(read_series(table_path), [metrics])
+    with pytest.raises(ParameterError, match="there is no run 'nowhere'"), RunMetrics(client, "nowhere") as metrics:
+        _model(6).fit(read_series(table_path), [metrics.curves()])
+
+
+def test_a_store_that_is_away_is_tried_again_and_the_training_goes_on(tmp_path: Path, table_path: Path) -> None:
+    client, run_id = _store(tmp_path)
+    send, away = client.log_batch, threading.Event()
+    away.set()
+
+    def perhaps(*words: object, **more: object) -> None:
+        if away.is_set():
+            raise MlflowException("nobody there", error_code=TEMPORARILY_UNAVAILABLE)
+        send(*words, **more)
+
+    client.log_batch = perhaps
+    with RunMetrics(client, run_id, Console(file=(said := StringIO()))) as metrics:
+        model = _model(6).fit(read_series(table_path), [metrics.curves()])
+        away.clear()
+    assert said.getvalue() == "the tracking store does not answer: trying again\n"
+    assert [point.step for point in client.get_metric_history(run_id, "train/loss")] == list(range(len(model.history)))
+    away.set()
+    points, begin = client.get_metric_history(run_id, "train/loss"), time.monotonic()
+    with pytest.raises(KeyboardInterrupt), RunMetrics(client, run_id) as metrics:
+        _send_and_raise(metrics, points, KeyboardInterrupt())  # who stops a training does not want to wait
+    assert time.monotonic() - begin < 1
 
 
 def test_epochs_that_were_not_sent_are_completed(tmp_path: Path) -> None:
@@ -185,6 +211,11 @@ def test_a_dataset_names_covariates_and_no_password(table_path: Path) -> None:
     found = dataset(DataConfig(path="postgresql://me:secret@host/sales", target="units"), read_series(table_path))
     assert "secret" not in found.source + found.name
     assert [one["name"] for one in json.loads(found.schema)["mlflow_colspec"]] == ["item_id", "timestamp", "units"]
+
+
+def _send_and_raise(metrics: RunMetrics, points: "list[mlflow.entities.Metric]", error: BaseException) -> None:
+    metrics.send(points)
+    raise error
 
 
 def _store(folder: Path) -> tuple[mlflow.MlflowClient, str]:
