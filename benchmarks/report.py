@@ -142,20 +142,17 @@ def tracking(result: Summary) -> str:
 
 def inspection(result: Summary) -> str:
     """What recorder, look and report add to a training."""
-    rows = []
-    for kind, row in result.items():
-        added = row["look"] / row["training"] + row["recorder"]["ratio"] - 1
-        rows.append(
-            (kind, f"{row['training']:.0f}", f"{row['look']:.2f}", _ratio(row["recorder"], 3), f"**{added:.1%}**")
+    rows = [
+        (
+            kind,
+            f"{row['training']:.0f}",
+            f"{row['recorder']:.2f}",
+            f"{row['look']:.2f}",
+            f"**{(row['recorder'] + row['look']) / row['training']:.1%}**",
         )
-    header = (
-        "network",
-        "training, s",
-        "look and report, s",
-        "with recorder / without (lowest-highest)",
-        "added in all",
-    )
-    return _table(header, rows)
+        for kind, row in result.items()
+    ]
+    return _table(("network", "training, s", "recorder, s", "look and report, s", "added"), rows)
 
 
 def serving(result: Summary) -> str:
