@@ -8,6 +8,7 @@ import sys
 
 from forecast.errors import ForecastError, ParameterError, Problem
 from service.logs import log_to_stderr
+from service.registry import prepared
 from service.settings import Settings
 
 BACKLOG = 2048  # connections that wait to be accepted
@@ -37,9 +38,10 @@ def main() -> int:
         from service.workers import watch
 
         return watch(settings, listener)
+    registry = prepared(settings.tracking_uri)  # while this process imports what answering needs
     from service.serving import serve
 
-    return serve(settings, listener)
+    return serve(settings, listener, registry)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -19,6 +19,7 @@ from service.engine import EngineLimits
 from service.metrics import Metrics
 from service.models import Keeper, Models
 from service.patience import PatientProtocol
+from service.registry import Registry
 from service.settings import Settings
 
 GRACE = 30  # seconds that requests under way have to end after SIGTERM
@@ -31,12 +32,13 @@ DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG, prctl(2)
 _log = logging.getLogger("service")
 
 
-def serve(settings: Settings, listener: socket.socket, at_once: bool = True) -> int:
+def serve(settings: Settings, listener: socket.socket, registry: Registry | None, at_once: bool = True) -> int:
     """Answer until a signal comes.
 
     Args:
         settings: Which models, and how.
         listener: Where callers come from.
+        registry: Where registered models come from.
         at_once: Whether to answer before the models are there, that it is not ready; otherwise others do.
 
     Returns:
@@ -57,7 +59,7 @@ def serve(settings: Settings, listener: socket.socket, at_once: bool = True) -> 
     )
     server = _Server(config, models, settings.drain_seconds)
     gc.freeze()  # what is imported stays: looking through it for garbage would hold up answers for a tenth of a second
-    keeper = Keeper(settings, models, metrics, on_failure=server.end)
+    keeper = Keeper(settings, models, metrics, registry, on_failure=server.end)
     keeper.start()
     if not at_once:
         keeper.settled.wait()

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
+from service.registry import prepared
 from service.settings import Settings
 
 PATIENCE = 40  # seconds that workers have to end
@@ -101,7 +102,7 @@ class _Watch:
             from service.serving import end_with_parent, serve
 
             end_with_parent()
-            status = serve(self.settings, self.listener, at_once)
+            status = serve(self.settings, self.listener, prepared(self.settings.tracking_uri), at_once)
         except BaseException:
             _log.exception("the worker broke")
         finally:

@@ -38,6 +38,7 @@ class Keeper(Thread):
         settings: Which models.
         models: Where they go.
         metrics: What is told of them.
+        registry: Where registered ones come from.
         on_failure: Called when a model cannot be had at the start; `failure` then says why.
 
     Attributes:
@@ -45,14 +46,19 @@ class Keeper(Thread):
     """
 
     def __init__(
-        self, settings: Settings, models: Models, metrics: Metrics, on_failure: Callable[[], None] = lambda: None
+        self,
+        settings: Settings,
+        models: Models,
+        metrics: Metrics,
+        registry: Registry | None,
+        on_failure: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(name="keeper", daemon=True)  # a registry that hangs does not keep the process
         self.failure: Exception | None = None
         self._settings, self._models, self._metrics, self._on_failure = settings, models, metrics, on_failure
         self.settled = Event()
         self._stopped = Event()
-        self._registry = open_registry(settings.tracking_uri) if settings.tracking_uri else None
+        self._registry = registry
         self._cache = Cache(settings.cache, settings.tracking_uri or "")
 
     def stop(self) -> None:
@@ -202,7 +208,8 @@ def load(settings: Settings, reference: ModelReference | None = None) -> ServedM
         model = ServedModel(reference.folder.resolve().name, Forecaster.load(reference.folder))
         _warm_up(model.forecaster)
         return model
-    keeper = Keeper(replace(settings, models=(reference,)), Models(), Metrics())
+    registry = open_registry(settings.tracking_uri) if settings.tracking_uri else None
+    keeper = Keeper(replace(settings, models=(reference,)), Models(), Metrics(), registry)
     return keeper._first(reference)
 
 

@@ -1,5 +1,5 @@
 """Where registered models come from: which version an alias means, what its run says, and its files."""
 
-from service.registry.found import Found, Origin, Registry, open_registry
+from service.registry.found import Found, Origin, Registry, open_registry, prepared
 
-__all__ = ["Found", "Origin", "Registry", "open_registry"]
+__all__ = ["Found", "Origin", "Registry", "open_registry", "prepared"]

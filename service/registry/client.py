@@ -1,31 +1,27 @@
-"""A registry that MLflow's own client opens: a database, or a folder."""
+"""A registry that MLflow's own client opens: a database, or a folder. Slow to import: see `apart`, which asks it."""
 
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from forecast.pyfunc import saved_folder
+import mlflow
+from mlflow.exceptions import MlflowException
+from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
+from sqlalchemy.exc import SQLAlchemyError
+
 from forecast.reference import ModelReference
 from service.registry.found import NOT_THERE, Found, Origin, not_found, reason_of, unavailable
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-ENVIRONMENT = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-}
-
 
 class ClientRegistry:
-    """See `Registry`."""
+    """See `Registry`; but that `download` returns the folder of all files of a logged model."""
 
     def __init__(self, tracking_uri: str) -> None:
         self._uri = tracking_uri
+
+    def prepare(self) -> None:
+        with self._client() as client:
+            client.search_registered_models(max_results=1)  # opens the store
 
     def find(self, reference: ModelReference) -> Found:
         with self._client(reference) as client:
@@ -52,8 +48,6 @@ class ClientRegistry:
             return [model.name for model in client.search_registered_models() if alias in model.aliases]
 
     def origin(self, found: Found) -> Origin:
-        from mlflow.exceptions import MlflowException
-
         with self._client() as client:
             try:
                 data = client.get_run(found.run_id or "").data
@@ -65,23 +59,12 @@ class ClientRegistry:
 
     def download(self, found: Found, folder: Path) -> Path:
         with self._client():
-            import mlflow
-
-            with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                files = mlflow.artifacts.download_artifacts(found.uri, dst_path=scratch, tracking_uri=self._uri)
-                return saved_folder(files).rename(folder / "forecaster")
+            files = mlflow.artifacts.download_artifacts(found.uri, dst_path=str(folder), tracking_uri=self._uri)
+            return Path(files)
 
     @contextmanager
-    def _client(self, reference: ModelReference | None = None) -> Iterator["MlflowClient"]:
+    def _client(self, reference: ModelReference | None = None) -> Iterator[mlflow.MlflowClient]:
         """MLflow's client; what it raises becomes an error of ours."""
-        for name, value in ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
-        self._check_file()
-        import mlflow  # takes a second and much memory
-        from mlflow.exceptions import MlflowException
-        from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
-        from sqlalchemy.exc import SQLAlchemyError
-
         try:
             mlflow.set_tracking_uri(self._uri)
             yield mlflow.MlflowClient(self._uri, self._uri)
@@ -91,9 +74,3 @@ class ClientRegistry:
             if reference is not None and error.error_code in NOT_THERE:
                 raise not_found(reference, self._uri, reason_of(error)) from error
             raise unavailable(self._uri, error) from error
-
-    def _check_file(self) -> None:
-        """Refuse an SQLite file that is not there: MLflow would make a new one, and find no model in it."""
-        prefix = "sqlite:///"
-        if self._uri.startswith(prefix) and not Path(self._uri.removeprefix(prefix).partition("?")[0]).is_file():
-            raise unavailable(self._uri, FileNotFoundError("no such file"))

@@ -58,6 +58,9 @@ class Found(BaseModel):
 class Registry(Protocol):
     """A registry of models. All methods raise `RegistryUnavailable` when it does not answer."""
 
+    def prepare(self) -> None:
+        """Begin what takes long before the first question, and need not be waited for."""
+
     def find(self, reference: ModelReference) -> Found:
         """The version that a reference means now.
 
@@ -82,17 +85,24 @@ class Registry(Protocol):
 def open_registry(tracking_uri: str) -> Registry:
     """The registry at an address. Nothing is asked of it yet.
 
-    A server is asked by its REST interface. MLflow's own client takes a second to import and a hundred MB of
-    every process: it is used for stores that it opens itself, a database or a folder. Reading their tables here
-    would save that too, but they are MLflow's own, and change with its releases.
+    A server is asked by its REST interface. MLflow's own client opens the other stores, a database or a folder.
+    Reading their tables here would save it, but they are MLflow's own, and change with its releases.
     """
     if tracking_uri.startswith(("http://", "https://")):
         from service.registry.rest import RestRegistry
 
         return RestRegistry(tracking_uri)
-    from service.registry.client import ClientRegistry
+    from service.registry.apart import ApartRegistry
 
-    return ClientRegistry(tracking_uri)
+    return ApartRegistry(tracking_uri)
+
+
+def prepared(tracking_uri: str | None) -> Registry | None:
+    """The registry at an address, where there is one, about to be asked."""
+    registry = open_registry(tracking_uri) if tracking_uri else None
+    if registry is not None:
+        registry.prepare()
+    return registry
 
 
 def not_found(reference: ModelReference, tracking_uri: str, reason: str) -> ModelNotFound:

@@ -40,6 +40,9 @@ class RestRegistry:
             timeout=TIMEOUT,
         )
 
+    def prepare(self) -> None:
+        """There is nothing to prepare."""
+
     def find(self, reference: ModelReference) -> Found:
         with self._as_expected():
             if reference.name is None:

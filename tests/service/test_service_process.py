@@ -79,7 +79,7 @@ def test_a_model_that_does_not_give_its_golden_forecast_is_never_ready(tmp_path:
     golden["forecast"][0][0] += 5
     (folder / "golden.json").write_text(json.dumps(golden))
     models, failed = Models(), threading.Event()
-    keeper = Keeper(Settings((ModelReference.parse(str(folder)),)), models, Metrics(), failed.set)
+    keeper = Keeper(Settings((ModelReference.parse(str(folder)),)), models, Metrics(), None, failed.set)
     keeper.start()
     keeper.join()
     assert failed.is_set()

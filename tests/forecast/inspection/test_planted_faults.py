@@ -6,6 +6,8 @@ import pytest
 
 from tests.forecast.inspection.faults import FAULTS, KINDS, codes, look_at_healthy
 
+pytestmark = pytest.mark.filterwarnings("ignore::forecast.errors.DataWarning")  # the bundled counts have gaps
+
 SEEDS = range(20)
 RATE = 0.95
 CHEAP = [name for name, fault in FAULTS.items() if fault.code not in ("overfitting",)]
