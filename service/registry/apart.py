@@ -101,7 +101,7 @@ class ApartRegistry:
                     pipe.send_bytes(question)
                     if not pipe.poll(seconds):
                         self._end()
-                        raise unavailable(self._uri, TimeoutError(f"no answer within {seconds:.0f} s"))
+                        raise unavailable(self._uri, TimeoutError(f"no answer within {seconds:g} s"))
                     kind, answer = orjson.loads(pipe.recv_bytes())
                     break
                 except (EOFError, BrokenPipeError, ConnectionResetError) as error:
