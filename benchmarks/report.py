@@ -280,6 +280,7 @@ def draw(result: Summary, path: Path) -> None:
     """MASE over seconds: the median of each length, and every run."""
     mpl.use("agg")
     from matplotlib import pyplot as plt  # after its backend is set
+    from matplotlib.ticker import LogLocator, NullLocator
 
     runs = pd.DataFrame(result["runs"])
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
@@ -294,6 +295,10 @@ def draw(result: Summary, path: Path) -> None:
         xlabel="seconds of training",
         ylabel="MASE, last 48 hours of M4 hourly's training part",
     )
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 8)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
     axes.legend()
     axes.grid(alpha=0.3, which="both")
     path.parent.mkdir(parents=True, exist_ok=True)
