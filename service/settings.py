@@ -24,7 +24,7 @@ class Settings:
         all_with: FORECAST_MODELS=@ALIAS, all registered models that have this alias, in place of `models`.
         host: FORECAST_HOST, the address to listen on.
         port: FORECAST_PORT, the port to listen on.
-        tracking_uri: MLFLOW_TRACKING_URI, where models are registered; not needed for a folder.
+        tracking_uri: MLFLOW_TRACKING_URI, where models are registered; None where all are folders.
         cache: FORECAST_CACHE, the folder of verified models.
         poll_seconds: FORECAST_POLL_SECONDS, how often aliases are looked at.
         workers: FORECAST_WORKERS, how many processes answer.
@@ -74,7 +74,7 @@ class Settings:
             all_with,
             host,
             int(numbers.read("FORECAST_PORT", cls.port, 1, 65535, "a port", whole=True)),
-            tracking_uri,
+            tracking_uri if needy else None,  # nothing is asked of it for folders alone
             Path(environ.get("FORECAST_CACHE") or _default_cache(environ)).expanduser(),
             numbers.read("FORECAST_POLL_SECONDS", cls.poll_seconds, 0.1, 86_400),
             int(numbers.read("FORECAST_WORKERS", cls.workers, 1, MOST_WORKERS, whole=True)),

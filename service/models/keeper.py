@@ -18,7 +18,7 @@ from forecast.saved import golden_input, golden_table
 from service.metrics import Metrics
 from service.models.cache import About, Cache
 from service.models.served import Models, Refusal, ServedModel, Source
-from service.registry import Found, Registry, open_registry
+from service.registry import Found, Registry, prepared
 from service.settings import Settings
 
 WARM_UP = (1, 8, 64)  # series in a pass: kernels are chosen by size
@@ -208,8 +208,7 @@ def load(settings: Settings, reference: ModelReference | None = None) -> ServedM
         model = ServedModel(reference.folder.resolve().name, Forecaster.load(reference.folder))
         _warm_up(model.forecaster)
         return model
-    registry = open_registry(settings.tracking_uri) if settings.tracking_uri else None
-    keeper = Keeper(replace(settings, models=(reference,)), Models(), Metrics(), registry)
+    keeper = Keeper(replace(settings, models=(reference,)), Models(), Metrics(), prepared(settings.tracking_uri))
     return keeper._first(reference)
 
 

@@ -149,3 +149,10 @@ print(sorted({{"pytorch_lightning", "pipelines", "mlflow", "matplotlib", "ray"}}
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=STARTUP, check=False)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_no_registry_is_opened_for_folders_alone() -> None:
+    environment = {"FORECAST_MODEL": str(TINY), "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"}
+    assert Settings.from_environment(environment).tracking_uri is None
+    environment["FORECAST_MODEL"] = "sales@champion"
+    assert Settings.from_environment(environment).tracking_uri == "sqlite:///mlflow.db"
