@@ -23,7 +23,8 @@ class Layer(Result):
     Attributes:
         name: Where it stands in the network: "encoder.layers.1", "decoder.0", ...
         kind: What it is: "Linear", "ReLU", "_CausalConv", "LSTM", ...
-        values: `(B, D)` for D units, or `(B, N, D)` where there is an output for each of N patches.
+        values: `(B, D)` for D units, or `(B, N, D)` where there is an output for each of N patches; of a convolution,
+            for those N that the forecast depends on, a dilation apart, the last one last.
     """
 
     name: str
@@ -157,8 +158,6 @@ def activations(network: Network, batch: Batch) -> Activations:
     def keep(name: str, module: nn.Module) -> None:
         def hook(_: nn.Module, __: tuple[Tensor, ...], output: Any) -> None:
             values = output[0] if isinstance(output, tuple) else output
-            if name.startswith("encoder.blocks"):
-                values = values.transpose(1, 2)  # convolutions have their channels before the time
             found[name] = Layer(name, type(module).__name__.lstrip("_"), values.numpy())
 
         module.register_forward_hook(hook)
