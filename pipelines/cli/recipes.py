@@ -16,19 +16,18 @@ def names(context: typer.Context) -> None:
     """List the recipes: settings known to do well on a kind of data."""
     if context.invoked_subcommand is not None:
         return
-    from pipelines.recipes import recipe_names, recipe_text
+    from pipelines.recipes import RECIPES
 
-    for known in recipe_names():
-        about = recipe_text(known).splitlines()[0].lstrip("# ")
-        console.print(f"[bold]{known}[/]  {escape(about)}", highlight=False)
+    for known in RECIPES.names():
+        console.print(f"[bold]{known}[/]  {escape(RECIPES.about(known))}", highlight=False)
 
 
 @recipes.command()
 def show(name: Annotated[str, typer.Argument(help="A recipe's name, or a .yaml file.")]) -> None:
     """Show a recipe as it is written."""
-    from pipelines.recipes import recipe_text
+    from pipelines.recipes import RECIPES
 
-    console.print(recipe_text(name), markup=False, highlight=False, end="")
+    console.print(RECIPES.text(name), markup=False, highlight=False, end="")
 
 
 @app.command()

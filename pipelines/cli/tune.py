@@ -19,19 +19,18 @@ def names(context: typer.Context) -> None:
     """List the spaces: what `forecast tune` searches for each kind of network."""
     if context.invoked_subcommand is not None:
         return
-    from pipelines.tune.space import space_names, space_text
+    from pipelines.tune.space import SPACES
 
-    for known in space_names():
-        about = space_text(known).splitlines()[0].lstrip("# ")
-        console.print(f"[bold]{known}[/]  {escape(about)}", highlight=False)
+    for known in SPACES.names():
+        console.print(f"[bold]{known}[/]  {escape(SPACES.about(known))}", highlight=False)
 
 
 @spaces.command()
 def show(name: Annotated[str, typer.Argument(help="A space's name, or a .yaml file.")]) -> None:
     """Show a space as it is written: a start for one of your own."""
-    from pipelines.tune.space import space_text
+    from pipelines.tune.space import SPACES
 
-    console.print(space_text(name), markup=False, highlight=False, end="")
+    console.print(SPACES.text(name), markup=False, highlight=False, end="")
 
 
 @app.command()

@@ -12,22 +12,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.resources import files
-from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Self, Union, get_args, get_origin
 
-import yaml
 from annotated_types import Gt, Len
 from pydantic import TypeAdapter, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from forecast.config import Config, ForecasterConfig, NetworkConfig, TrainingConfig
 from forecast.errors import ParameterError, Problem
+from pipelines.shelf import Shelf
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-FOLDER = files("pipelines.tune") / "spaces"
+SPACES = Shelf("space", files("pipelines.tune") / "spaces")
 LEFT_OPEN = "auto"  # how a setting that the data decide is shown
 
 Scalar = bool | int | float | str | None
@@ -109,34 +108,11 @@ class Space:
         }
 
 
-def space_names() -> list[str]:
-    """The spaces that come with the project."""
-    return sorted(path.name.removesuffix(".yaml") for path in FOLDER.iterdir() if path.name.endswith(".yaml"))
-
-
 def default_space(config: ForecasterConfig) -> str:
     """The space that comes with the project for such a forecaster."""
     if config.members:
         return "ensemble"
     return "recurrent" if config.network.kind in ("rnn", "gru", "lstm") else config.network.kind
-
-
-def space_text(name: str) -> str:
-    """A space as it was written: one that comes with the project, or a YAML file.
-
-    Raises:
-        ParameterError: There is none.
-    """
-    if Path(name).suffix in (".yaml", ".yml"):
-        try:
-            return Path(name).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ParameterError(Problem(f"the space {name!r} cannot be read: {error}", field="space")) from None
-    if name not in space_names():
-        known = ", ".join(space_names())
-        hint = f"take one of {known}, or name a .yaml file"
-        raise ParameterError(Problem(f"there is no space {name!r}", hint, field="space"))
-    return (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def load_space(name: str) -> dict[str, Declared]:
@@ -145,14 +121,7 @@ def load_space(name: str) -> dict[str, Declared]:
     Raises:
         ParameterError: There is no such space, or it declares what there is not; names the place.
     """
-    try:
-        written = yaml.safe_load(space_text(name))
-    except yaml.YAMLError as error:
-        reason = str(error).replace("\n", " ")[:200]
-        raise ParameterError(Problem(f"the space {name!r} is not YAML: {reason}", field="space")) from None
-    if not isinstance(written, dict) or not written:
-        hint = "write setting: {choices: [...]} or setting: {low: ..., high: ...}"
-        raise ParameterError(Problem(f"the space {name!r} holds no settings", hint, field="space"))
+    written = SPACES.settings(name, "write setting: {choices: [...]} or setting: {low: ..., high: ...}")
     return {str(key): _declared(name, str(key), value) for key, value in written.items()}
 
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from forecast.errors import ParameterError
-from pipelines.recipes import load_recipe, recipe_names
+from pipelines.recipes import RECIPES, load_recipe
 from pipelines.settings import TrainConfig
 from tests.conftest import run_forecast
 
@@ -29,7 +29,7 @@ members:
 """
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", RECIPES.names())
 def test_every_recipe_is_a_configuration(name: str) -> None:
     recipe = load_recipe(name)
     recipe["forecaster"].setdefault("prediction_length", 12)
@@ -38,13 +38,13 @@ def test_every_recipe_is_a_configuration(name: str) -> None:
 
 
 def test_a_recipe_holds_settings_alone() -> None:
-    for name in recipe_names():
+    for name in RECIPES.names():
         assert "weights" not in load_recipe(name)["forecaster"]
 
 
 def test_recipes_are_listed_and_shown(tmp_path: Path) -> None:
     listed = run_forecast(tmp_path, "recipes").stdout
-    assert [line.split()[0] for line in listed.splitlines()] == recipe_names()
+    assert [line.split()[0] for line in listed.splitlines()] == RECIPES.names()
     assert "auto  Any series" in listed
     assert "shortcut: [168, 24, 48, 336]" in run_forecast(tmp_path, "recipes", "show", "m4_hourly").stdout
 

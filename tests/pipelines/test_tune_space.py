@@ -11,7 +11,7 @@ from forecast.config import ForecasterConfig
 from forecast.errors import ParameterError
 from forecast.table import SeriesTable
 from pipelines.tune.report import with_values
-from pipelines.tune.space import Space, build_space, default_space, load_space, space_names
+from pipelines.tune.space import SPACES, Space, build_space, default_space, load_space
 from tests.conftest import run_forecast
 
 KINDS = ("feedforward", "cnn", "rnn", "gru", "lstm")
@@ -123,6 +123,6 @@ def test_a_space_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_spaces_are_listed_and_shown(tmp_path: Path) -> None:
-    assert [line.split()[0] for line in run_forecast(tmp_path, "spaces").stdout.splitlines()] == space_names()
+    assert [line.split()[0] for line in run_forecast(tmp_path, "spaces").stdout.splitlines()] == SPACES.names()
     shown = run_forecast(tmp_path, "spaces", "show", "cnn").stdout
     assert "network.hidden_size" in yaml.safe_load(shown)
