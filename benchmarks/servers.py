@@ -99,7 +99,7 @@ def registered_model(folder: Path) -> dict[str, str]:
         "BENCHMARK_MODEL": str(folder / "model"),
         "FORECAST_CACHE": str(folder / "cache"),
         "PYTHONPATH": str(ROOT),
-        # One worker with one thread each: what a core brings is compared.
+        # One thread for each worker, and one worker but where the name says two: what a core brings is compared.
         "OMP_NUM_THREADS": "1",
     }
 
@@ -121,6 +121,14 @@ def servers(environ: Mapping[str, str], peer_python: Path | None) -> dict[str, S
     all_ours = {
         "service": Server(
             "forecast serve", (sys.executable, "-m", "service"), "/readyz", "/v1/forecast", ours, service
+        ),
+        "workers": Server(
+            "forecast serve --workers 2",
+            (sys.executable, "-m", "service"),
+            "/readyz",
+            "/v1/forecast",
+            ours,
+            {**service, "FORECAST_WORKERS": "2"},
         ),
         "mlflow": Server(
             "mlflow models serve",
