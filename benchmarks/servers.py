@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -117,19 +117,12 @@ def servers(environ: Mapping[str, str], peer_python: Path | None) -> dict[str, S
     split = {"columns": ["item_id", "timestamp", "target"], "data": rows}
     uvicorn = (sys.executable, "-m", "uvicorn", "--port", "{port}", "--no-access-log", "--log-level", "warning")
     mlflow = (sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{NAME}/1", "--env-manager", "local")
-    service = {**environ, "FORECAST_MODEL": f"{NAME}@champion", "FORECAST_PORT": "{port}"}
+    settings = {**environ, "FORECAST_MODEL": f"{NAME}@champion", "FORECAST_PORT": "{port}"}
+    service = Server("forecast serve", (sys.executable, "-m", "service"), "/readyz", "/v1/forecast", ours, settings)
+    two = {**settings, "FORECAST_WORKERS": "2"}
     all_ours = {
-        "service": Server(
-            "forecast serve", (sys.executable, "-m", "service"), "/readyz", "/v1/forecast", ours, service
-        ),
-        "workers": Server(
-            "forecast serve --workers 2",
-            (sys.executable, "-m", "service"),
-            "/readyz",
-            "/v1/forecast",
-            ours,
-            {**service, "FORECAST_WORKERS": "2"},
-        ),
+        "service": service,
+        "workers": replace(service, name="forecast serve --workers 2", environ=two),
         "mlflow": Server(
             "mlflow models serve",
             (*mlflow, "--host", "127.0.0.1", "--port", "{port}", "--workers", "1"),

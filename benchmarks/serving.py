@@ -51,7 +51,7 @@ class Effort(NamedTuple):
     series: int
 
 
-FULL = Effort(5, 10, 1_000_000, 200_000, 250, 100_000)
+FULL = Effort(5, 10, 1_000_000, 200_000, 100, 100_000)
 QUICK = Effort(1, 1, 2_000, 2_000, 5, 2_000)
 
 

@@ -47,12 +47,13 @@ class Shelf:
             raise self.refusal(f"there is no {self.kind} {name!r}", hint)
         return (self.folder / f"{name}.yaml").read_text(encoding="utf-8")
 
-    def settings(self, name: str, hint: str) -> dict[Any, Any]:
+    def settings(self, name: str, hint: str, empty: bool = False) -> dict[Any, Any]:
         """One's settings, unchecked.
 
         Args:
             name: One of these, or a YAML file.
             hint: What to write, for one that holds none.
+            empty: Whether a mapping without any will do.
 
         Raises:
             ParameterError: There is none, or it is not a mapping.
@@ -62,7 +63,7 @@ class Shelf:
         except yaml.YAMLError as error:
             reason = str(error).replace("\n", " ")[:200]
             raise self.refusal(f"the {self.kind} {name!r} is not YAML: {reason}") from None
-        if not isinstance(written, dict) or not written:
+        if not isinstance(written, dict) or not (written or empty):
             raise self.refusal(f"the {self.kind} {name!r} holds no settings", hint)
         return written
 

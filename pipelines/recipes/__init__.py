@@ -22,7 +22,7 @@ def load_recipe(name: str) -> dict[str, Any]:
     Raises:
         ParameterError: There is no such recipe, or it is not a mapping of settings there are.
     """
-    written = RECIPES.settings(name, "write key: value")
+    written = RECIPES.settings(name, "write key: value", empty=True)
     names = setting_names()
     known = {key.partition(".")[0] for key in names} | {"name", "recipe"}
     for key in written:

@@ -8,7 +8,7 @@ import yaml
 
 from forecast.errors import ParameterError
 from pipelines.recipes import RECIPES, load_recipe
-from pipelines.settings import TrainConfig
+from pipelines.settings import TrainConfig, as_tree
 from tests.conftest import run_forecast
 
 warnings.filterwarnings("ignore")
@@ -61,6 +61,15 @@ def test_a_recipe_that_is_none(tmp_path: Path, text: str, expected: str) -> None
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     with pytest.raises(ParameterError, match=expected):
+        load_recipe(str(path))
+
+
+def test_a_recipe_may_leave_everything_open(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("{}")
+    assert load_recipe(str(path)) == as_tree({})
+    path.write_text("")
+    with pytest.raises(ParameterError, match="holds no settings"):
         load_recipe(str(path))
 
 

@@ -16,6 +16,17 @@ def patches(number, size=2):
     return torch.randn(size, number, SIZE, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
+@pytest.mark.parametrize("changed", [0, 7, 18, 19])
+def test_a_later_state_never_changes_an_earlier_one(changed):
+    block, read = make().blocks[0], torch.randn(2, 20, 8, dtype=torch.float64)
+    other = read.clone()
+    other[:, changed] += 1
+    with torch.no_grad():
+        same = (block(other) == block(read)).all(-1)
+    assert same[:, :changed].all()
+    assert not same[:, changed : changed + 3].any()  # itself and all that look back at it
+
+
 @pytest.mark.parametrize(("num_layers", "field"), [(1, 3), (2, 7), (3, 15), (4, 31)])
 def test_the_receptive_field_is_what_the_code_depends_on(num_layers, field):
     encoder = make(num_layers)
@@ -43,7 +54,8 @@ def test_the_convolutions_are_what_they_say(num_layers, number):
             past = F.pad(mixed, (0, 0, 2**exponent, 0))[:, :number]
             mixed = torch.tanh(past @ conv.weight[..., 0].T + mixed @ conv.weight[..., 1].T + conv.bias)
         states = before + mixed
-    torch.testing.assert_close(encoder(read), states[:, -1])
+    for end in range(1, number + 1):  # the code of so many patches is the state after them
+        torch.testing.assert_close(encoder(read[:, :end]), states[:, end - 1])
 
 
 def test_the_states_are_torchs_own_convolution():
