@@ -8,19 +8,20 @@ from typing import Any
 from service.child import answer_questions, connect
 
 IDLE = 300.0  # seconds without a question after which it ends: it holds some hundred megabytes
-COURTESY = 19  # niceness: forecasts go first
+COURTESY = 10  # niceness: forecasts go first, and a look still has a tenth of a core that they keep busy
 
 
 def main() -> None:
     pipe = connect()
-    with suppress(OSError):
-        os.nice(COURTESY)
-    import torch
+    # What looks import when they need it: nobody should wait for that at a low priority.
+    import captum.attr  # noqa: F401
+    import torch._dynamo  # noqa: F401
 
     from forecast import Forecaster
     from service.inspection.looking import look
 
-    torch.set_num_threads(1)
+    with suppress(OSError):
+        os.nice(COURTESY)
     load = lru_cache(1)(Forecaster.load)
 
     def answer(question: tuple[str, Any, Any, Any]) -> bytes:

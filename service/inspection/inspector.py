@@ -1,11 +1,12 @@
 """The process that looks inside models, and the short queue in front of it.
 
 Looking is work of Python as much as of torch: in the process that forecasts it would hold up everyone. So it has a
-process of its own, at the lowest priority, started with the first request, ended after some idle minutes, and
+process of its own, at a low priority, started with the first request, ended after some idle minutes, and
 killed when it takes too long.
 """
 
 import asyncio
+import os
 import shutil
 import tempfile
 import time
@@ -35,7 +36,8 @@ class Inspector:
         self._there = 0  # the one under way, and those that wait
         self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inspector")
-        self._child = Child("service.inspection")
+        # One thread, numpy's included: more would take turns with forecasts, and are slower for matrices of this size.
+        self._child = Child("service.inspection", {**os.environ, "OMP_NUM_THREADS": "1"})
         self._folders: WeakKeyDictionary[Forecaster, str] = WeakKeyDictionary()
 
     async def look(

@@ -101,8 +101,7 @@ def test_an_inspecting_process_that_dies_is_replaced(client: httpx.Client, servi
     (child,) = children(service)
     assert os.getpriority(os.PRIO_PROCESS, child) > os.getpriority(os.PRIO_PROCESS, service.process.pid)
     os.kill(child, signal.SIGKILL)
-    # A process that starts anew, at the lowest priority beside other tests, may take longer than callers wait.
-    ask(client, {"inputs": [SERIES]}, **{"X-Request-Timeout": "60"})
+    ask(client, {"inputs": [SERIES]})
     assert children(service) != [child]
 
 
