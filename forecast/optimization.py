@@ -26,8 +26,8 @@ def build_optimizer(parameters: Iterable[nn.Parameter], config: TrainingConfig) 
     if kind == "rmsprop":
         return optim.RMSprop(parameters, rate, momentum=momentum, weight_decay=decay)
     if kind == "adam":
-        return optim.Adam(parameters, rate, weight_decay=decay)
-    return optim.AdamW(parameters, rate, weight_decay=decay)
+        return optim.Adam(parameters, rate, weight_decay=decay, fused=True)
+    return optim.AdamW(parameters, rate, weight_decay=decay, fused=True)
 
 
 def build_schedule(

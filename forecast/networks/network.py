@@ -105,8 +105,9 @@ class Network(nn.Module):
         future = torch.cat((*map(scale.apply, bases), known[:, self.context_length :].flatten(1)), dim=1)
         parts = (code, future) if static is None else (code, future, static)
         hidden = self.decoder(torch.cat(parts, dim=1))
-        shares = self.mixing(hidden).view(-1, self.prediction_length, len(self.shortcuts)).softmax(-1)
-        base = (torch.stack(bases, dim=-1) * shares).sum(-1)
+        # (B, S, H) for S shortcuts: over the few numbers of a last dimension torch's softmax is several times slower.
+        shares = self.mixing(hidden).view(-1, self.prediction_length, len(self.shortcuts)).mT.softmax(1)
+        base = (torch.stack(bases, dim=1) * shares).sum(1)
         output: Tensor = self.head(hidden)
         return output, Frame(base, scale.size, unit)
 

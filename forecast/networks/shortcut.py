@@ -27,9 +27,9 @@ def seasonal_shortcut(
     seasons = context.shape[1] // season
     past = context[:, context.shape[1] - seasons * season :].reshape(-1, seasons, season)
     seen = observed[:, observed.shape[1] - seasons * season :].reshape(-1, seasons, season)
-    rank = torch.arange(1, seasons + 1, device=context.device).view(1, -1, 1)
+    rank = torch.arange(1, seasons + 1, dtype=torch.int32, device=context.device).view(1, -1, 1)
     latest = (seen * rank).amax(1)  # (B, S): 0 where no season has it
-    values = past.gather(1, (latest - 1).clamp(min=0).unsqueeze(1)).squeeze(1)
+    values = past.gather(1, (latest - 1).clamp(min=0).long().unsqueeze(1)).squeeze(1)
     values = torch.where(latest > 0, values, fallback)
     repeats = -(-prediction_length // season)
     return values.repeat(1, repeats)[:, :prediction_length]
