@@ -103,9 +103,9 @@ class Windows:
         """
         steps = origin.unsqueeze(1) + self._steps  # (B, L+H)
         inside = (steps >= 0) & (steps < self.lengths[series].unsqueeze(1))
-        index = (steps + self._offsets[series].unsqueeze(1)).clamp_(0, len(self._values) - 1)
-        observed = self._observed[index] & inside
-        values = self._values[index].masked_fill_(~observed, 0)
+        index = (steps + self._offsets[series].unsqueeze(1)).clamp_(0, len(self._values) - 1).view(-1)
+        observed = self._observed.index_select(0, index).view_as(inside) & inside
+        values = self._values.index_select(0, index).view_as(inside).masked_fill_(~observed, 0)
         known = self._stretches.index_select(0, steps[:, 0] + self._rows[series])
         known = known.view(*steps.shape, self._features.shape[1])
         past = self.context_length
