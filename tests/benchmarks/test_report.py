@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.pairs import compare, machine, windows_per_second
-from benchmarks.report import PAGE, TABLES, draw, fill, race, series_count
+from benchmarks.report.__main__ import PAGE
+from benchmarks.report.page import TABLES, fill
+from benchmarks.report.race import draw, race
+from benchmarks.report.training import series_count
 
 
 def test_a_rate_leaves_out_the_warm_up_and_the_step_that_has_not_ended() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.load import _keep_rate
 from benchmarks.pairs import compare
-from benchmarks.report import serving
+from benchmarks.report.serving import serving
 from benchmarks.steady import Slope
 
 

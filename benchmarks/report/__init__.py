@@ -1,0 +1,1 @@
+"""docs/benchmarks.md, made from benchmarks/results: `python -m benchmarks.report`."""
