@@ -20,7 +20,7 @@ from forecast.optimization import build_optimizer, one_cycle
 from forecast.saved import build_network
 
 HORIZON = 48
-EPOCHS = 4  # the first is a warm-up
+EPOCHS = 16  # the first is a warm-up; an epoch takes about half a second, and the machine is never quite quiet
 
 
 def measure(table: SeriesTable, pairs: int, batches: int) -> Summary:
