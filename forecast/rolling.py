@@ -33,9 +33,11 @@ def roll(network: Forecasting, batch: Batch, blocks: int, levels: Tensor) -> Ten
         `(B, blocks * H, Q)`, never crossing.
     """
     past, horizon = batch.context.shape[1], network.prediction_length
-    paths = torch.tensor([int((levels - path).abs().argmin()) for path in PATHS])
     quantiles = network(batch.context, batch.observed, batch.known[:, : past + horizon], batch.static)
+    if blocks == 1:
+        return quantiles
     parts = [quantiles]
+    paths = torch.tensor([int((levels - path).abs().argmin()) for path in PATHS])
     context = batch.context.unsqueeze(1).expand(-1, len(paths), -1)
     observed = batch.observed.unsqueeze(1).expand(-1, len(paths), -1)
     for block in range(1, blocks):
