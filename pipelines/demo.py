@@ -140,7 +140,10 @@ def _service(console: Console) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "service"], env={**os.environ, **settings}, stdout=output, stderr=subprocess.STDOUT
+            [sys.executable, "-P", "-m", "service"],
+            env={**os.environ, **settings},
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
         try:
             _wait_until_ready(process, url, log, console)

@@ -133,7 +133,7 @@ def verify(model_uri: str) -> None:
         ModelDamaged: It cannot be loaded, or answers otherwise.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "pipelines.verify", model_uri],
+        [sys.executable, "-P", "-m", "pipelines.verify", model_uri],
         env={**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
         capture_output=True,
         text=True,

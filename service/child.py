@@ -34,7 +34,8 @@ class Child:
     """
 
     def __init__(self, module: str, environment: Mapping[str, str] | None = None) -> None:
-        self._command = [sys.executable, "-m", module]
+        # -P here and elsewhere: nothing is imported from the folder that somebody happens to be in.
+        self._command = [sys.executable, "-P", "-m", module]
         self._environment = environment
         self._turn = Lock()
         self._closed = False

@@ -147,7 +147,7 @@ class RestRegistry:
                 raise unavailable(self._uri, error) from error
             return
         # S3 and the like: MLflow knows them all, in a process whose memory is given back.
-        command = [sys.executable, "-m", "mlflow", "artifacts", "download", "-u", address, "-d", str(root)]
+        command = [sys.executable, "-P", "-m", "mlflow", "artifacts", "download", "-u", address, "-d", str(root)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise unavailable(self._uri, RuntimeError((done.stderr.strip().splitlines() or ["no reason given"])[-1]))

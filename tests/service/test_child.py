@@ -16,11 +16,12 @@ from forecast.errors import DataError
 from service.child import Child, ChildBroke
 
 MODULE = "tests.service.questions"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
 @pytest.fixture
 def child() -> Iterator[Child]:
-    child = Child(MODULE)
+    child = Child(MODULE, ENVIRONMENT)
     yield child
     child.close()
 
@@ -90,8 +91,16 @@ def test_closing_ends_it_at_once_and_for_good(child: Child) -> None:
     assert not is_running(first)
 
 
+def test_nothing_is_imported_from_the_folder_it_was_started_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, child: Child
+) -> None:
+    (tmp_path / "logging.py").write_text("raise SystemExit('not ours')")
+    monkeypatch.chdir(tmp_path)
+    assert child.ask(("echo", "safe"), 60) == "safe"
+
+
 def test_it_ends_when_nobody_asks() -> None:
-    idle = Child(MODULE, {**os.environ, "IDLE": "0.1"})
+    idle = Child(MODULE, {**ENVIRONMENT, "IDLE": "0.1"})
     wait_for_the_end(idle.ask(("pid", None), 60))
     assert isinstance(idle.ask(("pid", None), 60), int)
     idle.close()
@@ -99,7 +108,7 @@ def test_it_ends_when_nobody_asks() -> None:
 
 def test_it_ends_with_who_asks() -> None:
     code = f"from service.child import Child; print(Child({MODULE!r}).ask(('pid', None), 60))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True)
     wait_for_the_end(int(done.stdout))
 
 

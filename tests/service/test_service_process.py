@@ -19,6 +19,8 @@ from forecast.reference import ModelReference
 from service.metrics import Metrics
 from service.models import Keeper, Models, load
 from service.settings import Settings
+from tests.conftest import free_port
+from tests.conftest import running as running_command
 from tests.service.conftest import STARTUP, TINY, Start
 
 
@@ -156,3 +158,17 @@ def test_no_registry_is_opened_for_folders_alone() -> None:
     assert Settings.from_environment(environment).tracking_uri is None
     environment["FORECAST_MODEL"] = "sales@champion"
     assert Settings.from_environment(environment).tracking_uri == "sqlite:///mlflow.db"
+
+
+def test_what_lies_in_the_folder_it_is_started_in_is_not_served(tmp_path: Path) -> None:
+    """A folder of somebody's own project may well hold a `service`."""
+    (tmp_path / "service").mkdir()
+    for name in ("service/__init__.py", "service/__main__.py", "torch.py"):
+        (tmp_path / name).write_text("raise SystemExit('somebody else is served')")
+    port = free_port()
+    command = [str(Path(sys.executable).with_name("forecast")), "serve", "--model", str(TINY), "--port", str(port)]
+    with running_command(command, tmp_path, f"http://127.0.0.1:{port}/readyz"):
+        seen = httpx.post(
+            f"http://127.0.0.1:{port}/v1/inspect", json={"inputs": [{"target": [*range(48)] * 4}]}, timeout=60
+        )
+    assert seen.status_code == 200, seen.text
