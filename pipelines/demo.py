@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from forecast import ForecasterConfig, NetworkConfig, datasets, read_series
+from forecast.command import module_command
 from forecast.errors import ForecastError, Problem
 from forecast.table import SeriesTable
 from pipelines.evaluation import METRIC, THIS, Scores, as_table
@@ -140,7 +140,7 @@ def _service(console: Console) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "service"],
+            module_command("service"),
             env={**os.environ, **settings},
             stdout=output,
             stderr=subprocess.STDOUT,

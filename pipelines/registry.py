@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from forecast import Forecaster
+from forecast.command import module_command
 from forecast.errors import DataWarning, ModelDamaged, Problem
 from forecast.predictor import DEFAULT_LEVELS
 from forecast.pyfunc import saved_folder
@@ -133,7 +133,7 @@ def verify(model_uri: str) -> None:
         ModelDamaged: It cannot be loaded, or answers otherwise.
     """
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "pipelines.verify", model_uri],
+        module_command("pipelines.verify", model_uri),
         env={**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
         capture_output=True,
         text=True,

@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection, Pipe
 from threading import Lock
 from typing import Any
 
+from forecast.command import module_command
 from forecast.errors import ForecastError
 
 _ENDED = (EOFError, OSError)  # what a pipe says whose other end is gone
@@ -34,8 +35,7 @@ class Child:
     """
 
     def __init__(self, module: str, environment: Mapping[str, str] | None = None) -> None:
-        # -P here and elsewhere: nothing is imported from the folder that somebody happens to be in.
-        self._command = [sys.executable, "-P", "-m", module]
+        self._command = module_command(module)
         self._environment = environment
         self._turn = Lock()
         self._closed = False

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from forecast.command import module_command
 from pipelines.cli.app import app, console
 
 
@@ -32,7 +33,7 @@ def serve(
         "FORECAST_PORT": str(port),
         "FORECAST_WORKERS": str(workers),
     }
-    _become("service", [], {"MLFLOW_TRACKING_URI": tracking_uri(), **settings})
+    _become(module_command("service"), {"MLFLOW_TRACKING_URI": tracking_uri(), **settings})
 
 
 @app.command()
@@ -50,12 +51,10 @@ def ui(
         return
     console.print(f"open http://{host}:{port} in a browser; Ctrl-C ends it")
     words = ["server", "--backend-store-uri", tracking_uri(), "--host", host, "--port", str(port), "--workers", "1"]
-    _become("mlflow", words, {})
+    _become(module_command("mlflow", *words), {})
 
 
-def _become(module: str, words: list[str], settings: dict[str, str]) -> None:
+def _become(command: list[str], settings: dict[str, str]) -> None:
     """Turn this process into another, which then gets its signals itself."""
     sys.stdout.flush()
-    # -P: the folder one works in may have a `service` of its own, which is not what is to be run.
-    command = [sys.executable, "-P", "-m", module, *words]
     os.execve(command[0], command, {**os.environ, **settings})  # noqa: S606

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 
+from forecast.command import module_command
 from forecast.errors import ForecastError, ModelDamaged, ModelNotFound, Problem
 from forecast.pyfunc import saved_folder
 from forecast.reference import ModelReference
@@ -147,7 +147,7 @@ class RestRegistry:
                 raise unavailable(self._uri, error) from error
             return
         # S3 and the like: MLflow knows them all, in a process whose memory is given back.
-        command = [sys.executable, "-P", "-m", "mlflow", "artifacts", "download", "-u", address, "-d", str(root)]
+        command = module_command("mlflow", "artifacts", "download", "-u", address, "-d", str(root))
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise unavailable(self._uri, RuntimeError((done.stderr.strip().splitlines() or ["no reason given"])[-1]))
