@@ -94,3 +94,19 @@ def client(service: Service) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="session")
 def tiny() -> Forecaster:
     return Forecaster.load(TINY)
+
+
+def wait_for_the_end(pid: int) -> None:
+    """Of a process, by its number."""
+    until = time.monotonic() + 60
+    while is_running(pid):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there, and more than an entry that nobody has read."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except FileNotFoundError:
+        return False

@@ -14,6 +14,7 @@ import pytest
 
 from forecast.errors import DataError
 from service.child import Child, ChildBroke
+from tests.service.conftest import is_running, wait_for_the_end
 
 MODULE = "tests.service.questions"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
@@ -110,17 +111,3 @@ def test_it_ends_with_who_asks() -> None:
     code = f"from service.child import Child; print(Child({MODULE!r}).ask(('pid', None), 60))"
     done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True)
     wait_for_the_end(int(done.stdout))
-
-
-def wait_for_the_end(pid: int) -> None:
-    until = time.monotonic() + 60
-    while is_running(pid):
-        assert time.monotonic() < until
-        time.sleep(0.1)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
-    except FileNotFoundError:
-        return False

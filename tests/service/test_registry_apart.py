@@ -16,6 +16,7 @@ from forecast.errors import ModelNotFound, RegistryUnavailable
 from forecast.reference import ModelReference
 from service.registry import apart, prepared
 from service.registry.apart import ApartRegistry
+from tests.service.conftest import is_running, wait_for_the_end
 
 MAKE = """
 import sys, mlflow
@@ -70,6 +71,7 @@ def test_one_that_hangs_is_ended(registry: ApartRegistry, monkeypatch: pytest.Mo
     with pytest.raises(RegistryUnavailable, match=r"no answer within 0\.2 s"):
         registry.find(SALES)
     assert registry._child.pid is None
+    assert not is_running(hanging)
     monkeypatch.setattr(apart, "SECONDS", 60.0)
     assert registry.find(SALES).name == "sales"
 
@@ -80,3 +82,11 @@ def test_a_file_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
     with pytest.raises(RegistryUnavailable, match="no such file"):
         registry.find(SALES)
     assert not list(tmp_path.iterdir())
+
+
+def test_it_ends_with_who_asks(database: Path) -> None:
+    code = "import sys; from service.registry import prepared; print(prepared(sys.argv[1])._child.pid)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, f"sqlite:///{database}"], capture_output=True, text=True, check=True
+    )
+    wait_for_the_end(int(done.stdout))
