@@ -1,12 +1,7 @@
 """Write the results into docs/benchmarks.md, and draw its picture."""
 
-from pathlib import Path
-
-from benchmarks.report.page import fill, read
+from benchmarks.report.page import PAGE, RESULTS, fill, read
 from benchmarks.report.race import PICTURE, draw
-
-ROOT = Path(__file__).parents[2]
-RESULTS, PAGE = ROOT / "benchmarks/results", ROOT / "docs/benchmarks.md"
 
 
 def main() -> None:

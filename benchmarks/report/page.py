@@ -16,6 +16,8 @@ from benchmarks.report.race import race
 from benchmarks.report.serving import serving
 from benchmarks.report.training import loop, rates, series_count
 
+ROOT = Path(__file__).parents[2]
+RESULTS, PAGE = ROOT / "benchmarks/results", ROOT / "docs/benchmarks.md"
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 TABLES: dict[str, Callable[[Any], str]] = {
     "accuracy": accuracy,

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.pairs import compare, machine, windows_per_second
-from benchmarks.report.__main__ import PAGE
-from benchmarks.report.page import TABLES, fill
+from benchmarks.report.page import PAGE, TABLES, fill
 from benchmarks.report.race import draw, race
 from benchmarks.report.training import series_count
 
